@@ -1,0 +1,139 @@
+"""The figures: each function returns a matplotlib Figure, and neither shows nor saves it.
+
+Pictures are drawn at a whole multiple of their size, so that every pixel of an image is a square of one colour.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from autoencoders.images import to_pixels
+
+DPI = 100
+IMAGE = 64  # the width and height of an image, in its own pixels
+LINE = 18  # the height of a line of text, in the figure's pixels
+MARGIN = 12
+GAP = 6  # between pictures
+TITLE_WIDTH = 560
+
+
+def reconstruction_figure(originals, reconstructions, errors):
+    """Originals above their reconstructions, and under each the error.
+
+    originals, reconstructions: uint8 (N, 64, 64, 3); errors: (N,) mean squared errors.
+    """
+    title = "Validation images and their reconstructions;\nunder each the mean squared error, pixels in [-1, 1]"
+    figure, axes = _picture_grid([0, 0], len(originals), zoom=2, left=120, foot=LINE, title=title)
+    for column, error in enumerate(errors):
+        _show(axes[0, column], originals[column])
+        _show(axes[1, column], reconstructions[column], below=f"{error:.4f}")
+    _name_row(axes[0, 0], "original")
+    _name_row(axes[1, 0], "reconstruction")
+    return figure
+
+
+def learning_curve_figure(history, baselines):
+    """The training and the validation error of each epoch, over the level of each baseline.
+
+    history: a History; baselines: {name: mean squared error}.
+    """
+    figure = Figure(figsize=(9, 5.5), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    epochs = np.arange(1, len(history.train_loss) + 1)
+    axis.plot(epochs, history.train_loss, "o-", color="tab:blue", markersize=4, label="training images")
+    label = f"validation images, at the end {history.validation_loss[-1]:.4f}"
+    axis.plot(epochs, history.validation_loss, "o-", color="tab:orange", markersize=4, label=label)
+    for (name, error), style in zip(baselines.items(), ("--", ":", "-.")):
+        axis.axhline(error, color="black", linestyle=style, linewidth=1, label=f"{name}, {error:.4f}")
+    axis.set_yscale("log")
+    for ticks, digits in ((axis.yaxis.set_major_locator, (1, 2, 5)), (axis.yaxis.set_minor_locator, range(2, 10))):
+        ticks(LogLocator(subs=digits))
+    axis.yaxis.set_major_formatter("{x:.3g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("mean squared error, pixels in [-1, 1] (log scale)")
+    axis.set_title("Learning curve")
+    axis.grid(alpha=0.3, which="both")
+    axis.legend()
+    return figure
+
+
+def latent_scaling_figure(titles, pictures, reference):
+    """Pictures side by side, and under each its signed difference to pictures[reference].
+
+    titles: N texts of at most two lines; pictures: (N, 12288) in [-1, 1]. In a difference, grey is no change, and a
+    channel is lighter where the picture has more of it; the largest change, which the text under it gives, is
+    drawn as white or black.
+    """
+    figure, axes = _picture_grid([2 * LINE, 0], len(pictures), zoom=3, left=120, foot=LINE)
+    for column, (title, picture) in enumerate(zip(titles, pictures)):
+        _show(axes[0, column], _to_image(picture), above=title)
+        difference = picture - pictures[reference]
+        largest = np.abs(difference).max()
+        if largest == 0:
+            axes[1, column].set_axis_off()
+            continue
+        _show(axes[1, column], _to_image(difference / largest), below=f"white +{largest:.2f}, black -{largest:.2f}")
+    _name_row(axes[0, 0], "picture")
+    _name_row(axes[1, 0], "difference\nto the\nreconstruction\n(grey: none)")
+    return figure
+
+
+def latent_sheet_figure(pictures, factors, values, changes, columns=12):
+    """Every element of one code, times each factor: a column of pictures an element, in the order of `changes`.
+
+    pictures: (Z, F, 12288) in [-1, 1]; factors: F texts; values: (Z,) the elements; changes: (Z,) the root mean
+    square change of the picture over the factors. A band of the sheet holds `columns` elements.
+    """
+    Z, F = pictures.shape[:2]
+    title = (
+        "Each element of a code, scaled; sorted by how far that\nmoves the picture: rms over factors, pixels in [-1, 1]"
+    )
+    heads = ([3 * LINE] + [0] * (F - 1)) * -(-Z // columns)
+    figure, axes = _picture_grid(heads, columns, zoom=2, left=50, title=title)
+    for axis in axes.flat:
+        axis.set_axis_off()  # for the places that the last band leaves free
+    for place, element in enumerate(np.argsort(-changes)):
+        band, column = divmod(place, columns)
+        head = f"x[0][{element}]\n= {values[element]:.2f}\nrms {changes[element]:.3f}"
+        for row, factor in enumerate(factors):
+            axis = axes[band * F + row, column]
+            axis.set_axis_on()
+            _show(axis, _to_image(pictures[element, row]), above=head if row == 0 else "")
+            if column == 0:
+                _name_row(axis, factor)
+    return figure
+
+
+def _picture_grid(heads, columns, *, zoom, left, foot=0, title=""):
+    """(figure, axes (rows, columns)): each axis is zoom * IMAGE pixels wide and high, to the pixel.
+
+    heads: for each row, the room above it for text; left: the room for the rows' names; foot: the room under each row.
+    """
+    side = zoom * IMAGE
+    top = MARGIN + (3 * LINE if title else 0)
+    bottoms = top + np.cumsum([head + side + foot + GAP for head in heads]) - foot - GAP
+    width = max(left + columns * (side + GAP) + MARGIN, TITLE_WIDTH)
+    height = bottoms[-1] + foot + MARGIN
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", fontsize=11)
+    axes = np.empty((len(heads), columns), object)
+    for row, column in np.ndindex(axes.shape):
+        corner = ((left + column * (side + GAP)) / width, 1 - bottoms[row] / height)
+        axes[row, column] = figure.add_axes((*corner, side / width, side / height), xticks=[], yticks=[])
+    return figure, axes
+
+
+def _show(axis, image, above="", below=""):
+    axis.imshow(image, interpolation="nearest")
+    axis.set_title(above, fontsize=9, pad=4)
+    axis.set_xlabel(below, fontsize=9, labelpad=2)
+
+
+def _name_row(axis, name):
+    axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10, labelpad=8)
+
+
+def _to_image(features):
+    return to_pixels(features[None])[0]

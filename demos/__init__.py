@@ -1,0 +1,1 @@
+"""Demonstrations: each module draws one figure; `python -m demos` runs them all."""

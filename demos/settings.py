@@ -1,0 +1,117 @@
+"""The options that the demos share. Bad input ends the program with one line on stderr and exit status 2."""
+
+import argparse
+import functools
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from autoencoders import load_images
+from autoencoders.images import EMBEDDED_COUNT
+from nnlite.kernels import backend
+
+EPOCHS = 24
+QUICK_EPOCHS = 5
+QUICK_IMAGES = 1000
+LATENT_FEATURES = 24  # FCNAutoencoder's default
+
+
+def parse(prog, description, argv):
+    """The options as an argparse.Namespace, `epochs` resolved, with the name of the matrix `backend`."""
+    parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
+    add = functools.partial(parser.add_argument, metavar="N")
+    add("--data", metavar="FILE", help="images to train on: .npy, uint8 (N, 64, 64, 3) (default: embedded faces)")
+    add("--validation", metavar="FILE", help="images to validate on (default: a tenth of the data, never trained on)")
+    add("--out", metavar="FOLDER", type=Path, default="out", help="where figures and weights go (default: %(default)s)")
+    add("--epochs", type=_positive, help=f"passes over the images (default: {EPOCHS})")
+    add("--batch-size", type=_positive, default=128, help="images in a step (default: %(default)s)")
+    add("--seed", type=_natural, default=0, help="of weights, faces, split and order (default: %(default)s)")
+    add("--images", type=_positive, help=f"how many to use (default: the whole file, or {EMBEDDED_COUNT} faces)")
+    add("--element", type=_element, help="second element to scale (default: that which changes the picture most)")
+    quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
+    parser.add_argument("--quick", action="store_true", help=quick)
+    options = parser.parse_args(argv)
+    options.prog = parser.prog
+    if options.epochs is None:
+        options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
+    try:
+        options.backend = backend()
+    except ValueError as error:
+        _fail(options.prog, error)
+    return options
+
+
+def open_images(options):
+    """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=options.out):
+            pass
+    except OSError as error:
+        _fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
+    try:
+        training, validation = _load(options)
+    except (OSError, ValueError) as error:
+        _fail(options.prog, error)
+    print(f"images    {training.name}: {len(training)} to train on")
+    print(f"          {validation.name}: {len(validation)} to validate on")
+    print(f"training  {options.epochs} epochs, batch size {options.batch_size}, seed {options.seed}")
+    print(f"backend   {options.backend}")
+    print(f"output    {options.out}\n", flush=True)
+    return training, validation
+
+
+def generators(options):
+    """Two independent Generators of the seed: for the images and for the model."""
+    return np.random.default_rng(options.seed).spawn(2)
+
+
+def _load(options):
+    rng, _ = generators(options)
+    count = options.images
+    if count is None and options.quick:
+        count = QUICK_IMAGES if options.data is None else min(QUICK_IMAGES, len(load_images(options.data)))
+    images = load_images(options.data, count=count, rng=rng)
+    if options.validation is None:
+        return images.split(rng)
+    return images, load_images(options.validation)
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=22, width=110)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        _fail(self.prog, message)
+
+
+def _fail(prog, message):
+    print(f"{prog}: error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _positive(text):
+    return _integer(text, 1)
+
+
+def _natural(text):
+    return _integer(text, 0)
+
+
+def _element(text):
+    return _integer(text, 0, LATENT_FEATURES - 1)
+
+
+def _integer(text, smallest, largest=sys.maxsize):
+    try:
+        value = int(text)
+    except ValueError:
+        value = smallest - 1
+    if not smallest <= value <= largest:
+        limits = f"{smallest} or more" if largest == sys.maxsize else f"{smallest} to {largest}"
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted a whole number, {limits}")
+    return value

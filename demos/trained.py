@@ -1,0 +1,73 @@
+"""The trained autoencoder of a demo: trained once, and reused by every demo of the same settings."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import autoencoders
+import nnlite
+from autoencoders import FCNAutoencoder, History, train
+from demos.settings import generators
+from nnlite import load_weights, save_weights
+from nnlite.serialization import replacing
+
+
+def trained_autoencoder(options, training, validation):
+    """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
+
+    Writes fcn.npz, the weights, and fcn.json, the settings and the history.
+    """
+    weights, record = options.out / "fcn.npz", options.out / "fcn.json"
+    settings = _settings(options, training, validation)
+    _, rng = generators(options)
+    model = FCNAutoencoder(rng=rng)
+    try:
+        saved = json.loads(record.read_text())
+        if saved["settings"] == settings:
+            load_weights(weights, model)
+            print(f"weights   reused: {weights} was trained by the same settings; delete it to train again\n")
+            return model, History(**saved["history"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none saved yet, or damaged: train
+    start = time.perf_counter()
+    history = train(
+        model, training, epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=validation
+    )
+    record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
+    save_weights(weights, model)
+    with replacing(record) as file:
+        file.write(json.dumps({"settings": settings, "history": dataclasses.asdict(history)}, indent=2).encode())
+    print(f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}\n", flush=True)
+    return model, history
+
+
+def _settings(options, training, validation):
+    """All that decides the weights: the options, the files' state, and the source that trains."""
+    return {
+        "data": _state(options.data),
+        "validation": _state(options.validation),
+        "images": [len(training), len(validation)],
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+        "backend": options.backend,
+        "source": _source_digest(),
+    }
+
+
+def _state(path):
+    if path is None:
+        return "embedded faces"
+    status = Path(path).stat()
+    return [str(Path(path).resolve()), status.st_size, status.st_mtime_ns]
+
+
+def _source_digest():
+    """So that whoever changes a backward sees what the change does, not the weights of before."""
+    digest = hashlib.sha256()
+    for package in (nnlite, autoencoders):
+        for path in sorted(Path(package.__file__).parent.glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,213 @@
+"""Layers: each computes forward, and from the gradient of its output, by hand, the gradients of its inputs.
+
+Every derivation is the chain rule for one scalar loss L. `grad_output` stands for dL/dy, with the shape of y;
+backward returns dL/dx, with the shape of x, and adds dL/dp to the `.grad` of each parameter p.
+
+Letters at the end of a line give the shape that it computes: N batch, I in, O out. ReLU and Tanh take any shape.
+"""
+
+import numpy as np
+
+from nnlite import kernels
+
+
+class Parameter:
+    """A trained array `data` and its gradient `grad`, of the same shape and dtype."""
+
+    def __init__(self, data):
+        self.data = np.ascontiguousarray(data)
+        self.grad = np.zeros_like(self.data)
+
+    def zero_grad(self):
+        self.grad[...] = 0
+
+
+class Layer:
+    """What every layer and model is: forward, backward, and named parameters.
+
+    A subclass sets Parameters and Layers as attributes in __init__, and writes
+
+        forward(x) -> y
+        backward(grad_output, input_grad=True) -> grad_input, or None if input_grad is False
+
+    `forward` keeps in `self._cache` what `backward` needs; it may refer to x, so leave x as it is until then.
+    What forward and backward return belongs to the caller, who may write to it. `backward` adds to every
+    `.grad`, so that gradients of several uses or batches sum up; call zero_grad() before a new step.
+    """
+
+    _cache = None
+
+    def __call__(self, x):
+        return self.forward(x)
+
+    def _from_forward(self):
+        if self._cache is None:
+            raise RuntimeError(f"{self}.backward was called before forward, which keeps what backward needs")
+        return self._cache
+
+    def _check_grad_output(self, grad_output, shape):
+        if np.shape(grad_output) != shape:
+            raise ValueError(
+                f"{self}.backward: grad_output has shape {np.shape(grad_output)}, wanted that of the output, {shape}"
+            )
+
+    def _children(self):
+        """(name, Parameter or Layer) pairs in the order in which they were set."""
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, (Parameter, Layer))]
+
+    def named_parameters(self, prefix=""):
+        """Yield (name, Parameter) pairs; names are PyTorch's, such as "encoder.0.weight"."""
+        for name, child in self._children():
+            if isinstance(child, Parameter):
+                yield prefix + name, child
+            else:
+                yield from child.named_parameters(prefix + name + ".")
+
+    def parameters(self):
+        """The list of Parameters; one that several layers share is listed once."""
+        return list(dict.fromkeys(parameter for _, parameter in self.named_parameters()))
+
+    def zero_grad(self):
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def state_dict(self):
+        """A copy of every parameter's array, by name."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state):
+        """Copy the arrays of `state` into the parameters, in the dtype that these have.
+
+        Raises ValueError, having changed nothing, that names every missing, unexpected and wrongly shaped array.
+        """
+        own = dict(self.named_parameters())
+        faults = [f"missing {name}" for name in own if name not in state]
+        faults += [f"unexpected {name}" for name in state if name not in own]
+        faults += [
+            f"{name} has shape {np.shape(state[name])}, wanted {parameter.data.shape}"
+            for name, parameter in own.items()
+            if name in state and np.shape(state[name]) != parameter.data.shape
+        ]
+        if faults:
+            raise ValueError(f"state_dict does not fit {type(self).__name__}: " + "; ".join(faults))
+        for name, parameter in own.items():
+            parameter.data[...] = state[name]
+
+    def __repr__(self):
+        layers = [(name, child) for name, child in self._children() if isinstance(child, Layer)]
+        lines = [f"\n  ({name}): " + repr(layer).replace("\n", "\n  ") for name, layer in layers]
+        return f"{type(self).__name__}({''.join(lines)}" + ("\n)" if lines else ")")
+
+
+class Linear(Layer):
+    """y = x W^T + b, with W and b drawn from U(-1/sqrt(I), 1/sqrt(I)), as torch.nn.Linear draws them.
+
+    rng: the numpy Generator to draw from. weight: (out_features, in_features), bias: (out_features,).
+    Real input is cast to `dtype`; complex input is kept, for complex-step checks.
+    """
+
+    def __init__(self, in_features, out_features, *, rng, dtype=np.float32):
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if value < 1:
+                raise ValueError(f"Linear: {name} is {value}, wanted at least 1")
+        bound = 1 / np.sqrt(in_features)
+        self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))  # (O, I)
+        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))  # (O,)
+
+    def forward(self, x):
+        """y[n, o] = sum_i x[n, i] W[o, i] + b[o].  x: (N, I) -> y: (N, O)"""
+        W, b = self.weight.data, self.bias.data  # (O, I), (O,)
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != W.shape[1]:
+            raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {W.shape[1]})")
+        if not np.iscomplexobj(x):
+            x = x.astype(W.dtype, copy=False)
+        self._cache = x
+        y = kernels.matmul(x, W.T)  # (N, O)
+        y += b
+        return y
+
+    def backward(self, grad_output, input_grad=True):
+        """W[o, i] takes part in y[n, o] alone, once for every n, with the factor x[n, i]; so do b[o] and x[n, i]:
+
+        dL/dW[o, i] = sum_n dL/dy[n, o] x[n, i]        dL/dW = dL/dy^T x    (O, N) (N, I) = (O, I)
+        dL/db[o]    = sum_n dL/dy[n, o]                dL/db = sum over n                 = (O,)
+        dL/dx[n, i] = sum_o dL/dy[n, o] W[o, i]        dL/dx = dL/dy W      (N, O) (O, I) = (N, I)
+        """
+        x, W = self._from_forward(), self.weight.data  # (N, I), (O, I)
+        self._check_grad_output(grad_output, (x.shape[0], W.shape[0]))
+        grad_output = np.asarray(grad_output, W.dtype)  # (N, O)
+        kernels.matmul(grad_output.T, x, add_to=self.weight.grad)  # (O, I)
+        self.bias.grad += grad_output.sum(axis=0)  # (O,)
+        return kernels.matmul(grad_output, W) if input_grad else None  # (N, I)
+
+    def __repr__(self):
+        out_features, in_features = self.weight.data.shape
+        return f"Linear(in_features={in_features}, out_features={out_features}, bias=True)"
+
+
+class ReLU(Layer):
+    """y = max(x, 0), element by element."""
+
+    def forward(self, x):
+        """y = 0 where x <= 0, else x.  Any shape."""
+        x = np.asarray(x)
+        off = x.real <= 0  # so that nan, which is not <= 0, stays nan in y instead of turning into a harmless 0
+        self._cache = off
+        return np.where(off, 0, x)
+
+    def backward(self, grad_output, input_grad=True):
+        """dy/dx is 0 where x <= 0, and 1 elsewhere. At the kink, x = 0, it is 0, as in PyTorch.
+
+        dL/dx = 0 where x <= 0, else dL/dy
+        """
+        off = self._from_forward()
+        self._check_grad_output(grad_output, off.shape)
+        return np.where(off, 0, grad_output) if input_grad else None
+
+
+class Tanh(Layer):
+    """y = tanh(x), element by element."""
+
+    def forward(self, x):
+        """y = tanh(x).  Any shape."""
+        y = np.tanh(x)
+        self._cache = 1 - y * y  # the slope rather than y, for y is the caller's and may be written to
+        return y
+
+    def backward(self, grad_output, input_grad=True):
+        """dy/dx = 1 - tanh(x)^2 = 1 - y^2, by the quotient rule for sinh(x) / cosh(x).
+
+        dL/dx = dL/dy (1 - y^2)
+        """
+        slope = self._from_forward()
+        self._check_grad_output(grad_output, slope.shape)
+        return np.asarray(grad_output, slope.dtype) * slope if input_grad else None
+
+
+class Sequential(Layer):
+    """The layers one after another: y = layer_k(... layer_1(layer_0(x)))."""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def _children(self):
+        return [(str(position), layer) for position, layer in enumerate(self.layers)]
+
+    def __getitem__(self, position):
+        return self.layers[position]
+
+    def __len__(self):
+        return len(self.layers)
+
+    def forward(self, x):
+        """x: what the first layer takes -> y: what the last one returns."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def backward(self, grad_output, input_grad=True):
+        """The chain rule, from the last layer to the first: dL/dx of a layer is dL/dy of the one before it."""
+        for position, layer in reversed(list(enumerate(self.layers))):
+            grad_output = layer.backward(grad_output, input_grad or position > 0)
+        return grad_output

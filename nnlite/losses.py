@@ -1,0 +1,45 @@
+"""Losses: each returns its value and its gradient from one function, so that the two cannot drift apart.
+
+Letters at the end of a line give the shape that it computes: N batch, Z code.
+"""
+
+import numpy as np
+
+
+def mse_loss(prediction, target):
+    """The mean squared error over every element, and its gradient by `prediction`; torch.nn.MSELoss.
+
+    prediction, target: any one shape; returns (loss, grad), a number and an array of that shape. For n elements
+
+        L = 1/n sum_k (p_k - t_k)^2        dL/dp_k = 2/n (p_k - t_k)
+
+    because p_k stands in one term of the sum alone. Raises ValueError if the shapes differ or are empty:
+    NumPy would broadcast the one to the other.
+    """
+    prediction, target = np.asarray(prediction), np.asarray(target)
+    if prediction.shape != target.shape or prediction.size == 0:
+        raise ValueError(f"mse_loss: prediction {prediction.shape}, target {target.shape}, wanted one shape, not empty")
+    difference = prediction - target
+    loss = np.mean(difference * difference)
+    return loss, 2 / prediction.size * difference
+
+
+def kl_divergence(mu, logvar):
+    """KL(N(mu, sigma^2) || N(0, I)) with sigma^2 = exp(logvar), and its gradients.
+
+    mu, logvar: (N, Z); returns (kl, grad_mu, grad_logvar): a number in nats, summed over the code and averaged
+    over the batch, and two arrays (N, Z). Kingma and Welling, arXiv 1312.6114, appendix B, with v = logvar:
+
+        KL          = 1/N sum_nz 1/2 (mu_nz^2 + exp(v_nz) - 1 - v_nz)
+        dKL/dmu_nz  = 1/N mu_nz
+        dKL/dv_nz   = 1/N 1/2 (exp(v_nz) - 1)
+
+    Raises ValueError if the shapes differ, are not (N, Z), or are empty.
+    """
+    mu, logvar = np.asarray(mu), np.asarray(logvar)
+    if mu.shape != logvar.shape or mu.ndim != 2 or mu.size == 0:
+        raise ValueError(f"kl_divergence: mu {mu.shape}, logvar {logvar.shape}, wanted one shape (N, Z), not empty")
+    N = mu.shape[0]
+    variance = np.exp(logvar)  # (N, Z)
+    kl = np.sum(mu * mu + variance - 1 - logvar) / (2 * N)
+    return kl, mu / N, (variance - 1) / (2 * N)

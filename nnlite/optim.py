@@ -1,0 +1,66 @@
+"""Optimizers: each turns the gradients that backward left into a step of the parameters, in place."""
+
+import numpy as np
+
+
+class Optimizer:
+    """The list of parameters, the learning rate `lr`, which may be set between steps, and zero_grad()."""
+
+    def __init__(self, parameters, lr):
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError(f"{type(self).__name__}: parameters is empty, wanted at least one Parameter")
+        self.lr = lr
+
+    def zero_grad(self):
+        for parameter in self.parameters:
+            parameter.zero_grad()
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, as torch.optim.SGD has it:
+
+    v <- momentum v + g
+    p <- p - lr v
+    """
+
+    def __init__(self, parameters, lr, momentum=0.0):
+        super().__init__(parameters, lr)
+        self.momentum = momentum
+        self._v = [np.zeros_like(p.data) for p in self.parameters]
+
+    def step(self):
+        for p, v in zip(self.parameters, self._v):
+            v *= self.momentum
+            v += p.grad
+            p.data -= self.lr * v
+
+
+class Adam(Optimizer):
+    """Adam: Kingma and Ba, arXiv 1412.6980, algorithm 1. For step t = 1, 2, ... and gradient g
+
+    m <- beta1 m + (1 - beta1) g               running mean of g
+    v <- beta2 v + (1 - beta2) g^2             running mean of g^2
+    p <- p - lr m' / (sqrt(v') + eps)          with m' = m / (1 - beta1^t), v' = v / (1 - beta2^t)
+
+    m and v start at 0; the divisions make up for the weight that this start still has at step t.
+    """
+
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(parameters, lr)
+        self.betas = betas
+        self.eps = eps
+        self._t = 0
+        self._m = [np.zeros_like(p.data) for p in self.parameters]
+        self._v = [np.zeros_like(p.data) for p in self.parameters]
+
+    def step(self):
+        beta1, beta2 = self.betas
+        self._t += 1
+        m_weight, v_weight = 1 - beta1**self._t, 1 - beta2**self._t
+        for p, m, v in zip(self.parameters, self._m, self._v):
+            m *= beta1
+            m += (1 - beta1) * p.grad
+            v *= beta2
+            v += (1 - beta2) * p.grad * p.grad
+            p.data -= self.lr / m_weight * m / (np.sqrt(v / v_weight) + self.eps)

@@ -1,0 +1,165 @@
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from demos import gradients, latent_scaling, reconstruction
+from nnlite import Tanh
+
+QUICK = ["--images", "24", "--epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture
+def images(tmp_path):
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), dtype=np.uint8))
+    return tmp_path / "images.npy"
+
+
+def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
+    command = [sys.executable, "-m", "demos", *QUICK, "--out", str(tmp_path / "out")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("images    embedded faces: 22 to train on")
+    assert run.stdout.count("trained in") == run.stdout.count("reused") == 1
+    assert "every gradient is right" in run.stdout
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"reconstruction.png", "learning_curve.png", "latent_scaling.png", "latent_sheet.png"} < written
+
+
+def test_reconstruction_prints_the_model_and_its_error_beside_the_baselines(out, capsys):
+    reconstruction.main([*QUICK, "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "(2): Linear(in_features=512, out_features=24, bias=True)" in printed and "12,620,824 parameters" in printed
+    for name in ("autoencoder", r"PCA, \d+ components", "mean image"):
+        assert re.search(rf"{name} +0\.\d{{4}}", printed)
+
+
+def test_pca_with_as_many_components_as_the_data_has_leaves_no_error(rng):
+    basis, mean = rng.standard_normal((3, 40)), rng.standard_normal(40)
+    fitted, held_out = (rng.standard_normal((n, 3)) @ basis + mean for n in (30, 10))
+
+    class Batches(list):
+        def batches(self, batch_size):
+            yield np.array(self)
+
+    mean_error, pca_error = reconstruction._pca_errors(fitted, Batches(held_out), components=3)
+    assert np.isclose(mean_error, np.mean((held_out - fitted.mean(axis=0)) ** 2))
+    assert pca_error < 1e-20
+
+
+def test_weights_of_other_settings_are_not_reused(out, capsys):
+    for seed, expected in (("0", "trained in"), ("0", "reused"), ("1", "trained in"), ("0", "trained in")):
+        latent_scaling.main([*QUICK, "--seed", seed, "--out", str(out / "other")])
+        assert expected in capsys.readouterr().out
+
+
+def test_a_damaged_record_or_damaged_weights_are_trained_again(out, capsys):
+    for name in ("fcn.json", "fcn.npz"):
+        latent_scaling.main([*QUICK, "--out", str(out / "damaged")])
+        (out / "damaged" / name).write_bytes(b"{")
+        capsys.readouterr()
+        latent_scaling.main([*QUICK, "--out", str(out / "damaged")])
+        assert "trained in" in capsys.readouterr().out
+
+
+def test_the_record_holds_settings_and_history(out):
+    latent_scaling.main([*QUICK, "--out", str(out)])
+    record = json.loads((out / "fcn.json").read_text())
+    assert record["settings"]["epochs"] == len(record["history"]["validation_loss"]) == 1
+
+
+def test_the_second_element_may_be_chosen(out, capsys):
+    latent_scaling.main([*QUICK, "--element", "7", "--out", str(out)])
+    assert "x[0][0], x[0][7], and the whole code" in capsys.readouterr().out
+
+
+def test_a_file_for_validation_is_validated_on_and_not_trained_on(images, tmp_path, capsys):
+    latent_scaling.main(["--epochs", "1", "--data", str(images), "--validation", str(images), "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert f"{images}: 12 to train on\n          {images}: 12 to validate on" in printed
+
+
+def test_quick_takes_at_most_the_images_that_a_file_has(images, tmp_path, capsys):
+    latent_scaling.main(["--quick", "--epochs", "1", "--data", str(images), "--out", str(tmp_path)])
+    assert "11 to train on" in capsys.readouterr().out
+
+
+def test_gradients_exits_with_1_and_shows_the_table_when_a_backward_is_wrong(monkeypatch, capsys):
+    monkeypatch.setattr(Tanh, "backward", lambda self, grad_output, input_grad=True: grad_output)
+    with pytest.raises(SystemExit) as stopped:
+        gradients.main([])
+    assert stopped.value.code == 1
+    assert "Tanh              WRONG" in (printed := capsys.readouterr().out) and "analytic" in printed
+
+
+def test_help_names_every_option_with_its_default(capsys):
+    with pytest.raises(SystemExit):
+        reconstruction.main(["--help"])
+    printed = capsys.readouterr().out
+    for option in ("--data", "--validation", "--out", "--epochs", "--batch-size", "--seed", "--images"):
+        assert re.search(rf"{option} \w+ .*\(default: .*\)", printed)
+
+
+BAD = {
+    "a missing file": (["--data", "{tmp}/missing.npy"], "missing.npy: found no such file, wanted a .npy file"),
+    "a folder": (["--data", "{tmp}"], "found a folder, wanted a .npy file of images"),
+    "an empty file": (["--data", "{tmp}/empty.npy"], "empty.npy: found no complete array of numbers"),
+    "a truncated file": (["--data", "{tmp}/truncated.npy"], "truncated.npy: found no complete array of numbers"),
+    "objects": (["--data", "{tmp}/objects.npy"], "objects.npy: found no complete array of numbers"),
+    "a wrong shape": (["--data", "{tmp}/shape.npy"], "shape.npy: found uint8 (5, 8, 8, 3), wanted images: uint8"),
+    "a wrong dtype": (["--data", "{tmp}/dtype.npy"], "dtype.npy: found float64 (5, 64, 64, 3), wanted images: uint8"),
+    "one image": (["--data", "{tmp}/one.npy"], "one.npy: found 1 image, wanted at least 2"),
+    "a missing validation file": (["--images", "4", "--validation", "{tmp}/no.npy"], "no.npy: found no such file"),
+    "no epochs": (["--epochs", "0"], "--epochs: found '0', wanted a whole number, 1 or more"),
+    "negative epochs": (["--epochs", "-3"], "--epochs: found '-3', wanted a whole number, 1 or more"),
+    "words for epochs": (["--epochs", "many"], "--epochs: found 'many', wanted a whole number, 1 or more"),
+    "no batch size": (["--batch-size", "0"], "--batch-size: found '0', wanted a whole number, 1 or more"),
+    "a fraction for batch size": (["--batch-size", "1.5"], "--batch-size: found '1.5', wanted a whole number"),
+    "a negative seed": (["--seed", "-1"], "--seed: found '-1', wanted a whole number, 0 or more"),
+    "an element that is none": (["--element", "24"], "--element: found '24', wanted a whole number, 0 to 23"),
+    "too many images": (["--data", "{tmp}/one.npy", "--images", "9"], "one.npy: found 1 images, wanted 9"),
+    "an unknown option": (["--eposch", "3"], "unrecognized arguments: --eposch 3"),
+    "a file for --out": (["--out", "{tmp}/one.npy"], "one.npy: found File exists, wanted a folder to write in"),
+    "a file on the way to --out": (["--out", "{tmp}/one.npy/out"], "out: found Not a directory, wanted a folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsys):
+    np.save(tmp_path / "shape.npy", np.zeros((5, 8, 8, 3), np.uint8))
+    np.save(tmp_path / "dtype.npy", np.zeros((5, 64, 64, 3)))
+    np.save(tmp_path / "one.npy", np.zeros((1, 64, 64, 3), np.uint8))
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "truncated.npy").write_bytes((tmp_path / "dtype.npy").read_bytes()[:9999])
+    (tmp_path / "empty.npy").write_bytes(b"")
+    arguments, message = BAD[case]
+    arguments = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    with pytest.raises(SystemExit) as stopped:
+        reconstruction.main(arguments if "--out" in arguments else [*arguments, "--out", str(tmp_path / "out")])
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2 and printed.out == ""
+    assert printed.err.count("\n") == 1 and message in printed.err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_an_out_folder_that_is_read_only_is_named(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    with pytest.raises(SystemExit) as stopped:
+        reconstruction.main(["--out", str(tmp_path)])
+    assert stopped.value.code == 2 and "wanted a folder to write in" in capsys.readouterr().err
+
+
+def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
+    monkeypatch.setenv("NNLITE_BACKEND", "cuda")
+    with pytest.raises(SystemExit) as stopped:
+        gradients.main([])
+    assert stopped.value.code == 2
+    assert "NNLITE_BACKEND: found 'cuda', wanted one of numba, numpy" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from autoencoders import FCNAutoencoder
+from nnlite import gradcheck
+
+PRINTED = """\
+FCNAutoencoder(
+  (encoder): Sequential(
+    (0): Linear(in_features=12288, out_features=512, bias=True)
+    (1): ReLU()
+    (2): Linear(in_features=512, out_features=24, bias=True)
+  )
+  (decoder): Sequential(
+    (0): Linear(in_features=24, out_features=512, bias=True)
+    (1): ReLU()
+    (2): Linear(in_features=512, out_features=12288, bias=True)
+    (3): Tanh()
+  )
+)"""
+
+
+@pytest.fixture(scope="module")
+def full_size():
+    return FCNAutoencoder(rng=np.random.default_rng(0))
+
+
+def test_it_prints_as_pytorch_prints_it(full_size):
+    assert repr(full_size) == PRINTED
+
+
+def test_it_has_12_620_824_parameters(full_size):
+    assert sum(parameter.data.size for parameter in full_size.parameters()) == 12_620_824
+
+
+def test_the_snippet_of_the_source_document_runs_verbatim(full_size, rng):
+    model, img = full_size, rng.uniform(-1, 1, (1, 3, 64, 64)).astype(np.float32)
+    # fmt: off
+    img = img.reshape(img.shape[0], -1)
+    x = model.encoder(img)
+    x[0] = x[0]*5
+    output = model.decoder(x)
+    output = output.reshape(3,64,64)
+    # fmt: on
+    assert output.shape == (3, 64, 64) and output.dtype == np.float32
+    assert np.array_equal(output.ravel(), model.decoder(5 * model.encoder(img))[0])
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_its_gradients_are_right(rng, method):
+    model = FCNAutoencoder(7, 6, 3, rng=rng, dtype=np.float64)
+    gradcheck(model, rng.uniform(-1, 1, (4, 7)), method=method)
+
+
+def test_its_state_has_pytorchs_names_and_shapes(full_size):
+    assert {name: parameter.data.shape for name, parameter in full_size.named_parameters()} == {
+        "encoder.0.weight": (512, 12288),
+        "encoder.0.bias": (512,),
+        "encoder.2.weight": (24, 512),
+        "encoder.2.bias": (24,),
+        "decoder.0.weight": (512, 24),
+        "decoder.0.bias": (512,),
+        "decoder.2.weight": (12288, 512),
+        "decoder.2.bias": (12288,),
+    }

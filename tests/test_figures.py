@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from autoencoders import History, figures
+from autoencoders.images import to_features
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+
+
+def drawn(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def pixels_of(axis, canvas):
+    """What is drawn inside the frame of `axis`."""
+    x0, y0, x1, y1 = np.rint(axis.bbox.extents).astype(int)
+    return canvas[len(canvas) - y1 : len(canvas) - y0, x0:x1]
+
+
+def texts(figure):
+    labels = [label for axis in figure.axes for label in (axis.title, axis.xaxis.label, axis.yaxis.label)]
+    return [text.get_text() for text in [*figure.texts, *labels] if text.get_text()]
+
+
+def all_figures(images):
+    features = to_features(images)
+    return {
+        "reconstruction": figures.reconstruction_figure(images, images, np.arange(4) / 8),
+        "learning curve": figures.learning_curve_figure(History([0.3, 0.1], [0.2, 0.15]), {"PCA": 0.12, "mean": 0.4}),
+        "latent scaling": figures.latent_scaling_figure(["one", "two", "three", "four\n1 → 5"], features, reference=1),
+        "latent sheet": figures.latent_sheet_figure(
+            np.tile(features[:3, None], (1, 2, 1)), ["/5", "x5"], np.arange(3), np.array([0.1, 0.3, 0.2]), columns=2
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "learning curve", "latent scaling", "latent sheet"])
+def test_no_text_is_cut_off(images, name):
+    figure = all_figures(images)[name]
+    drawn(figure)
+    tight = figure.get_tightbbox()  # inches
+    width, height = figure.get_size_inches()
+    assert tight.x0 >= 0 and tight.y0 >= 0 and tight.x1 <= width and tight.y1 <= height
+
+
+@pytest.mark.parametrize("name, zoom", [("reconstruction", 2), ("latent scaling", 3), ("latent sheet", 2)])
+def test_every_pixel_of_an_image_is_a_square_of_its_colour(images, name, zoom):
+    figure = all_figures(images)[name]
+    for spine in figure.axes[0].spines.values():
+        spine.set_visible(False)
+    shown = images[1] if name == "latent sheet" else images[0]  # the sheet begins with the largest change
+    assert np.array_equal(pixels_of(figure.axes[0], drawn(figure)), shown.repeat(zoom, axis=0).repeat(zoom, axis=1))
+
+
+def test_the_error_stands_under_its_reconstruction(images):
+    figure = all_figures(images)["reconstruction"]
+    assert [axis.get_xlabel() for axis in figure.axes[4:]] == ["0.0000", "0.1250", "0.2500", "0.3750"]
+
+
+def test_the_learning_curve_shows_both_errors_and_the_baselines(images):
+    (axis,) = all_figures(images)["learning curve"].axes
+    assert [list(line.get_ydata()) for line in axis.lines] == [[0.3, 0.1], [0.2, 0.15], [0.12, 0.12], [0.4, 0.4]]
+
+
+def test_a_difference_is_grey_where_nothing_changed_and_lighter_where_the_picture_has_more(images):
+    pictures = np.zeros((2, 12288), np.float32)
+    pictures[1, :2] = 0.5, -0.25  # red of the first two pixels
+    figure = figures.latent_scaling_figure(["reference", "edited"], pictures, reference=0)
+    difference = figure.axes[3].images[0].get_array()
+    assert difference[0, 0, 0] == 255 and difference[0, 1, 0] == 64 and difference[1, 1, 0] == 128
+    assert "white +0.50, black -0.50" in texts(figure)
+
+
+def test_the_sheet_is_sorted_by_change(images):
+    heads = [text.split("\n")[0] for text in texts(all_figures(images)["latent sheet"]) if text.startswith("x[0]")]
+    assert heads == ["x[0][1]", "x[0][2]", "x[0][0]"]

@@ -1,0 +1,148 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoencoders import ImageSet, load_images
+from autoencoders.images import to_features, to_pixels
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (25, 64, 64, 3), dtype=np.uint8)
+
+
+def save(path, array):
+    np.save(path, array)
+    return path
+
+
+def test_features_are_channel_first_and_scaled_as_the_homework_scales_them(images):
+    expected = (2 * images.transpose(0, 3, 1, 2).astype(np.float64) / 255 - 1).reshape(25, 12288)
+    assert to_features(images).dtype == np.float32
+    assert np.allclose(to_features(images), expected, atol=6e-8)
+
+
+def test_pixels_come_back_exactly(images):
+    assert np.array_equal(to_pixels(to_features(images)), images)
+
+
+def test_pixels_outside_the_range_are_clipped():
+    assert np.array_equal(np.unique(to_pixels(np.linspace(-9, 9, 12288)[None])), np.arange(256))
+
+
+def test_every_image_is_in_exactly_one_batch_in_a_new_order_each_time(images, rng):
+    images[:, 0, 0, 0] = np.arange(25)
+    numbers = [
+        np.concatenate([to_pixels(batch)[:, 0, 0, 0] for batch in ImageSet(images).batches(4, rng)]) for _ in range(2)
+    ]
+    assert [sorted(order) for order in numbers] == [list(range(25))] * 2
+    assert not np.array_equal(*numbers)
+
+
+def test_without_a_generator_batches_are_in_order_and_the_last_is_shorter(images):
+    batches = list(ImageSet(images).batches(10))
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert np.array_equal(to_pixels(np.concatenate(batches)), images)
+
+
+def test_a_split_gives_a_tenth_to_validation_and_every_image_to_one_part(images, rng):
+    images[:, 0, 0, 0] = np.arange(25)
+    training, validation = ImageSet(images[:20]).split(rng)
+    assert (len(training), len(validation)) == (18, 2)
+    assert sorted([*training[:][:, 0, 0, 0], *validation[:][:, 0, 0, 0]]) == list(range(20))
+
+
+def test_a_seed_always_gives_the_same_split(images):
+    one, other = (ImageSet(images).split(np.random.default_rng(5))[1] for _ in range(2))
+    assert np.array_equal(one[:], other[:])
+
+
+def test_one_image_cannot_be_split(images, rng):
+    with pytest.raises(ValueError, match="images: found 1 image, wanted at least 2"):
+        ImageSet(images[:1]).split(rng)
+
+
+def test_an_image_is_a_copy_that_may_be_written_to(images):
+    image = ImageSet(images)[3]
+    image[...] = 0
+    assert ImageSet(images)[3].any()
+
+
+def test_a_file_is_mapped_and_its_images_come_as_they_are(tmp_path, images):
+    loaded = load_images(save(tmp_path / "images.npy", images))
+    assert isinstance(loaded._array, np.memmap)
+    assert len(loaded) == 25 and np.array_equal(loaded[4], images[4])
+
+
+def test_count_takes_the_first_images_or_draws_them(tmp_path, images):
+    path = save(tmp_path / "images.npy", images)
+    assert np.array_equal(load_images(path, count=3)[:], images[:3])
+    drawn = load_images(path, count=25, rng=np.random.default_rng(0))
+    assert not np.array_equal(drawn[:], images) and len(np.unique(drawn._rows)) == 25
+
+
+def test_without_a_path_there_are_embedded_faces():
+    assert load_images(count=12)[:].shape == (12, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "content, found",
+    [
+        (np.zeros((3, 64, 64), np.uint8), r"uint8 \(3, 64, 64\)"),
+        (np.zeros((3, 32, 32, 3), np.uint8), r"uint8 \(3, 32, 32, 3\)"),
+        (np.zeros((3, 64, 64, 3), np.float32), r"float32 \(3, 64, 64, 3\)"),
+        (np.zeros((0, 64, 64, 3), np.uint8), ""),
+        (np.array([{}]), "found no complete array"),
+    ],
+    ids=["rank", "size", "dtype", "none", "objects"],
+)
+def test_an_array_that_is_no_images_is_named_with_what_was_found(tmp_path, content, found):
+    np.save(tmp_path / "images.npy", content, allow_pickle=True)
+    with pytest.raises(ValueError, match=rf"images.npy: .*{found}.*, wanted "):
+        load_images(tmp_path / "images.npy")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 60, 1000])
+def test_a_truncated_file_is_named(tmp_path, images, kept):
+    path = save(tmp_path / "images.npy", images)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match="images.npy: found no complete array of numbers"):
+        load_images(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing.npy: found no such file"):
+        load_images(tmp_path / "missing.npy")
+    with pytest.raises(IsADirectoryError, match="found a folder"):
+        load_images(tmp_path)
+
+
+def test_more_images_than_there_are_is_an_error(tmp_path, images):
+    with pytest.raises(ValueError, match="images.npy: found 25 images, wanted 26"):
+        load_images(save(tmp_path / "images.npy", images), count=26)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads private memory from /proc")
+def test_140_000_images_need_no_more_private_memory_than_10_000(tmp_path):
+    few, many = (private_mebibytes(tmp_path / f"{count}.npy", count) for count in (10_000, 140_000))
+    assert many < few + 10
+
+
+def private_mebibytes(path, count):
+    """The largest RssAnon of a process that converts every mini-batch of a file of `count` black images."""
+    np.lib.format.open_memmap(path, "w+", np.uint8, (count, 64, 64, 3)).flush()  # sparse: takes no space on disk
+    program = """
+import re, sys
+import numpy as np
+from autoencoders import load_images
+peak = 0
+for batch in load_images(sys.argv[1]).batches(128, np.random.default_rng(0)):
+    peak = max(peak, int(re.search(r"RssAnon:\\s+(\\d+) kB", open("/proc/self/status").read())[1]))
+print(peak / 1024)
+"""
+    return float(
+        subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, text=True).stdout
+    )

@@ -1,0 +1,117 @@
+"""Step for step equal to PyTorch: the same weights and batches give the same gradients, losses and trained weights."""
+
+import numpy as np
+import pytest
+
+from autoencoders import FCNAutoencoder
+from nnlite import SGD, Adam, kl_divergence, mse_loss, use_backend
+
+torch = pytest.importorskip("torch")
+
+SMALL, FULL = (30, 16, 5), (12288, 512, 24)  # in_features, hidden_features, latent_features
+TOLERANCE = {np.float32: 2e-3, np.float64: 1e-10}
+
+
+class TorchAutoencoder(torch.nn.Module):
+    def __init__(self, in_features, hidden_features, latent_features):
+        super().__init__()
+        self.encoder = torch.nn.Sequential(
+            torch.nn.Linear(in_features, hidden_features),
+            torch.nn.ReLU(),
+            torch.nn.Linear(hidden_features, latent_features),
+        )
+        self.decoder = torch.nn.Sequential(
+            torch.nn.Linear(latent_features, hidden_features),
+            torch.nn.ReLU(),
+            torch.nn.Linear(hidden_features, in_features),
+            torch.nn.Tanh(),
+        )
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x))
+
+
+def relative_error(ours, theirs):
+    theirs = theirs.detach().numpy()
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def twins(sizes, dtype):
+    """(ours, theirs): the same autoencoder with the same weights, through the state dict."""
+    ours = FCNAutoencoder(*sizes, rng=np.random.default_rng(0), dtype=dtype)
+    theirs = TorchAutoencoder(*sizes).to(torch.from_numpy(np.empty(0, dtype)).dtype)
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in ours.state_dict().items()})
+    return ours, theirs
+
+
+def step(ours, theirs, x):
+    """Both losses of the batch x; both models' gradients are left in place."""
+    loss, grad = mse_loss(ours(x), x)
+    ours.backward(grad)
+    batch = torch.from_numpy(x)
+    their_loss = torch.nn.functional.mse_loss(theirs(batch), batch)
+    their_loss.backward()
+    return loss, their_loss
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("sizes", [SMALL, FULL], ids=["small", "full size"])
+class TestAutoencoder:
+    def test_every_gradient_of_a_step_is_pytorchs(self, sizes, dtype, rng):
+        ours, theirs = twins(sizes, dtype)
+        x = rng.uniform(-1, 1, (16, sizes[0])).astype(dtype)
+        batch = torch.from_numpy(x).requires_grad_()
+        upstream = rng.standard_normal(x.shape).astype(dtype)
+        ours(x)
+        grad_input = ours.backward(upstream)
+        theirs(batch).backward(torch.from_numpy(upstream))
+        assert relative_error(grad_input, batch.grad) < TOLERANCE[dtype]
+        for (name, our), (their_name, their) in zip(ours.named_parameters(), theirs.named_parameters()):
+            assert name == their_name
+            assert relative_error(our.grad, their.grad) < TOLERANCE[dtype]
+
+    def test_20_adam_steps_give_pytorchs_losses_and_weights(self, sizes, dtype, rng):
+        ours, theirs = twins(sizes, dtype)
+        our_adam, their_adam = Adam(ours.parameters(), lr=1e-3), torch.optim.Adam(theirs.parameters(), lr=1e-3)
+        for _ in range(20):
+            our_adam.zero_grad()
+            their_adam.zero_grad()
+            loss, their_loss = step(ours, theirs, rng.uniform(-1, 1, (16, sizes[0])).astype(dtype))
+            assert relative_error(loss, their_loss) < TOLERANCE[dtype]
+            our_adam.step()
+            their_adam.step()
+        for our, their in zip(ours.parameters(), theirs.parameters()):
+            assert relative_error(our.data, their) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_sgd_with_momentum_is_pytorchs_on_both_backends(backend, rng):
+    ours, theirs = twins(SMALL, np.float64)
+    our_sgd = SGD(ours.parameters(), lr=0.1, momentum=0.9)
+    their_sgd = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
+    with use_backend(backend):
+        for _ in range(20):
+            our_sgd.zero_grad()
+            their_sgd.zero_grad()
+            step(ours, theirs, rng.uniform(-1, 1, (16, SMALL[0])))
+            our_sgd.step()
+            their_sgd.step()
+    assert all(relative_error(a.data, b) < 1e-10 for a, b in zip(ours.parameters(), theirs.parameters()))
+
+
+def test_kl_divergence_is_that_of_torch_distributions(rng):
+    mu, logvar = rng.standard_normal((2, 6, 4))
+    their_mu, their_logvar = (torch.from_numpy(array).requires_grad_() for array in (mu, logvar))
+    normal = torch.distributions.Normal
+    kl = torch.distributions.kl_divergence(normal(their_mu, torch.exp(their_logvar / 2)), normal(0.0, 1.0)).sum() / 6
+    kl.backward()
+    for ours, theirs in zip(kl_divergence(mu, logvar), (kl, their_mu.grad, their_logvar.grad)):
+        assert relative_error(ours, theirs) < 1e-14
+
+
+def test_linear_prints_and_draws_its_weights_as_pytorch_does():
+    ours, theirs = twins(SMALL, np.float32)
+    assert repr(ours).split("\n")[1:] == repr(theirs).split("\n")[1:]
+    fresh = TorchAutoencoder(*FULL)
+    for our, their in zip(FCNAutoencoder(rng=np.random.default_rng(0)).parameters(), fresh.parameters()):
+        assert np.isclose(np.abs(our.data).mean(), their.detach().abs().mean(), rtol=0.35)

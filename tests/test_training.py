@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from autoencoders import FCNAutoencoder, ImageSet, load_images, train, training
+from autoencoders.training import reconstruction_errors
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return load_images(count=40)
+
+
+def small_model():
+    return FCNAutoencoder(hidden_features=8, latent_features=4, rng=np.random.default_rng(1))
+
+
+def recorded_batches(monkeypatch):
+    """Every batch that training yields, as a list of (batch_size, shuffled, images)."""
+    seen, batches = [], ImageSet.batches
+
+    def record(self, batch_size, rng=None):
+        for batch in batches(self, batch_size, rng):
+            seen.append((batch_size, rng is not None, batch))
+            yield batch
+
+    monkeypatch.setattr(ImageSet, "batches", record)
+    return seen
+
+
+def test_training_lowers_the_error_on_both_sets(faces):
+    history = train(small_model(), faces, epochs=8, batch_size=8, lr=0.01, rng=np.random.default_rng(0))
+    assert len(history.train_loss) == len(history.validation_loss) == 8
+    assert history.train_loss[-1] < 0.7 * history.train_loss[0]
+    assert history.validation_loss[-1] < 0.7 * history.validation_loss[0]
+
+
+def test_every_epoch_trains_on_every_image_once_and_never_on_validation_images(faces, monkeypatch, rng):
+    training_set, validation_set = faces.split(rng)
+    seen = recorded_batches(monkeypatch)
+    train(small_model(), training_set, epochs=2, batch_size=16, rng=rng, validation=validation_set)
+    epoch_length = -(-36 // 16)
+    trained = [batch for _, shuffled, batch in seen if shuffled]
+    expected = np.sort(next(training_set.batches(36)).sum(axis=1))
+    for epoch in range(2):
+        used = np.concatenate(trained[epoch * epoch_length : (epoch + 1) * epoch_length])
+        assert np.array_equal(np.sort(used.sum(axis=1)), expected)
+
+
+def test_without_a_validation_set_a_tenth_is_set_apart(faces, monkeypatch, rng):
+    seen = recorded_batches(monkeypatch)
+    train(small_model(), faces, epochs=1, batch_size=16, rng=rng)
+    assert sum(len(batch) for _, shuffled, batch in seen if shuffled) == 36
+    assert sum(len(batch) for _, shuffled, batch in seen if not shuffled) == 4
+
+
+def test_the_same_seed_gives_the_same_weights_and_history(faces):
+    models = [small_model(), small_model()]
+    histories = [train(model, faces, epochs=2, batch_size=8, rng=np.random.default_rng(3)) for model in models]
+    assert histories[0] == histories[1]
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(*(model.parameters() for model in models)))
+
+
+def test_the_learning_rate_falls_on_half_a_cosine(faces, monkeypatch):
+    rates = []
+
+    class RecordingAdam(training.Adam):
+        def step(self):
+            rates.append(self.lr)
+
+    monkeypatch.setattr(training, "Adam", RecordingAdam)
+    train(small_model(), faces, epochs=4, batch_size=64, lr=0.01, rng=np.random.default_rng(0))
+    assert np.allclose(rates, [0.01, 0.01 * (2 + 2**0.5) / 4, 0.005, 0.01 * (2 - 2**0.5) / 4])
+
+
+def test_the_training_loss_is_the_mean_over_images_not_over_batches(faces, monkeypatch):
+    monkeypatch.setattr(training.Adam, "step", lambda self: None)
+    model, (training_set, validation_set) = small_model(), faces.split(np.random.default_rng(0))
+    history = train(
+        model, training_set, epochs=1, batch_size=35, rng=np.random.default_rng(0), validation=validation_set
+    )
+    assert np.isclose(history.train_loss[0], reconstruction_errors(model, training_set).mean(), rtol=1e-5)
+
+
+def test_reconstruction_errors_are_those_of_each_image(faces):
+    model, x = small_model(), next(faces.batches(40))
+    expected = [np.mean((model(row[None]) - row) ** 2) for row in x]
+    assert np.allclose(reconstruction_errors(model, faces), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("argument", ["epochs", "batch_size"])
+def test_no_epochs_or_images_a_batch_are_refused(faces, argument, rng):
+    with pytest.raises(ValueError, match=f"train: {argument} is 0, wanted at least 1"):
+        train(small_model(), faces, **{"epochs": 1, "rng": rng, argument: 0})
