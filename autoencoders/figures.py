@@ -46,7 +46,10 @@ def learning_curve_figure(history, baselines):
     for (name, error), style in zip(baselines.items(), ("--", ":", "-.")):
         axis.axhline(error, color="black", linestyle=style, linewidth=1, label=f"{name}, {error:.4f}")
     axis.set_yscale("log")
-    for ticks, digits in ((axis.yaxis.set_major_locator, (1, 2, 5)), (axis.yaxis.set_minor_locator, range(2, 10))):
+    for ticks, digits in (
+        (axis.yaxis.set_major_locator, (1, 1.5, 2, 3, 5, 7)),
+        (axis.yaxis.set_minor_locator, range(2, 10)),
+    ):
         ticks(LogLocator(subs=digits))
     axis.yaxis.set_major_formatter("{x:.3g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
@@ -126,7 +129,10 @@ def _picture_grid(heads, columns, *, zoom, left, foot=0, title=""):
 
 
 def _show(axis, image, above="", below=""):
-    axis.imshow(image, interpolation="nearest")
+    zoom = round(axis.bbox.width / IMAGE)
+    x, y = np.rint(axis.bbox.p0)
+    axis.patch.set_visible(False)
+    axis.figure.figimage(image.repeat(zoom, axis=0).repeat(zoom, axis=1), x, y, zorder=-1)  # drawn without resampling
     axis.set_title(above, fontsize=9, pad=4)
     axis.set_xlabel(below, fontsize=9, labelpad=2)
 

@@ -14,6 +14,9 @@ def main(argv=None):
 def run(options):
     rng = np.random.default_rng(options.seed)
     print(
+        f"checks    seed {options.seed}; complex step in NumPy, central differences on the {options.backend} backend\n"
+    )
+    print(
         "relative error of every gradient in float64, by complex step (wanted: 1e-12) and central differences (1e-7)\n"
     )
     failures = []

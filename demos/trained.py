@@ -6,34 +6,42 @@ import json
 import time
 from pathlib import Path
 
-import autoencoders
 import nnlite
-from autoencoders import FCNAutoencoder, History, train
+from autoencoders import FCNAutoencoder, History, faces, fcn, images, train, training
 from demos.settings import generators
 from nnlite import load_weights, save_weights
 from nnlite.serialization import replacing
 
+# A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
+_FILES = [
+    *sorted(Path(nnlite.__file__).parent.glob("*.py")),
+    *(module.__file__ for module in (faces, fcn, images, training)),
+]
+SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()
 
-def trained_autoencoder(options, training, validation):
+
+def trained_autoencoder(options, training_set, validation_set):
     """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
 
     Writes fcn.npz, the weights, and fcn.json, the settings and the history.
     """
     weights, record = options.out / "fcn.npz", options.out / "fcn.json"
-    settings = _settings(options, training, validation)
+    settings = _settings(options, training_set, validation_set)
     _, rng = generators(options)
     model = FCNAutoencoder(rng=rng)
     try:
         saved = json.loads(record.read_text())
         if saved["settings"] == settings:
+            history = History(**saved["history"])
             load_weights(weights, model)
             print(f"weights   reused: {weights} was trained by the same settings; delete it to train again\n")
-            return model, History(**saved["history"])
+            return model, history
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none saved yet, or damaged: train
+    print(f"weights   none of these settings in {options.out}: training", flush=True)
     start = time.perf_counter()
     history = train(
-        model, training, epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=validation
+        model, training_set, epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=validation_set
     )
     record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
     save_weights(weights, model)
@@ -43,17 +51,17 @@ def trained_autoencoder(options, training, validation):
     return model, history
 
 
-def _settings(options, training, validation):
+def _settings(options, training_set, validation_set):
     """All that decides the weights: the options, the files' state, and the source that trains."""
     return {
         "data": _state(options.data),
         "validation": _state(options.validation),
-        "images": [len(training), len(validation)],
+        "images": [len(training_set), len(validation_set)],
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
         "backend": options.backend,
-        "source": _source_digest(),
+        "source": SOURCE,
     }
 
 
@@ -62,12 +70,3 @@ def _state(path):
         return "embedded faces"
     status = Path(path).stat()
     return [str(Path(path).resolve()), status.st_size, status.st_mtime_ns]
-
-
-def _source_digest():
-    """So that whoever changes a backward sees what the change does, not the weights of before."""
-    digest = hashlib.sha256()
-    for package in (nnlite, autoencoders):
-        for path in sorted(Path(package.__file__).parent.glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

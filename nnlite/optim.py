@@ -4,7 +4,10 @@ import numpy as np
 
 
 class Optimizer:
-    """The list of parameters, the learning rate `lr`, which may be set between steps, and zero_grad()."""
+    """The parameters and the learning rate `lr`, which may be set between steps.
+
+    parameters: any iterable of Parameters. Raises ValueError if it is empty.
+    """
 
     def __init__(self, parameters, lr):
         self.parameters = list(parameters)
