@@ -1,4 +1,7 @@
-"""The fully connected autoencoder: an image through a narrow code and back."""
+"""The fully connected autoencoder: an image through a narrow code and back.
+
+Letters for shapes: N batch, D = 3 * 64 * 64 = 12288 pixels, Z = 24 code.
+"""
 
 import numpy as np
 
@@ -6,9 +9,10 @@ from nnlite import Layer, Linear, ReLU, Sequential, Tanh
 
 
 class FCNAutoencoder(Layer):
-    """Two encoding and two decoding Linear layers; the Tanh ends in the range of the pixels, [-1, 1].
+    """Two encoding and two decoding Linear layers.
 
-    encoder: (N, in_features) -> (N, latent_features), the code; decoder: the way back.
+    encoder: (N, in_features) -> (N, latent_features), the code, which no activation bounds; decoder: the way back,
+    ended by a Tanh, for the pixels are in [-1, 1].
     """
 
     def __init__(self, in_features=12288, hidden_features=512, latent_features=24, *, rng, dtype=np.float32):

@@ -40,8 +40,10 @@ def learning_curve_figure(history, baselines):
     figure = Figure(figsize=(9, 5.5), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     epochs = np.arange(1, len(history.train_loss) + 1)
-    axis.plot(epochs, history.train_loss, "o-", color="tab:blue", markersize=4, label="training images")
-    label = f"validation images, at the end {history.validation_loss[-1]:.4f}"
+    axis.plot(
+        epochs, history.train_loss, "o-", color="tab:blue", markersize=4, label="training images, mean during the epoch"
+    )
+    label = f"validation images, after it; at the end {history.validation_loss[-1]:.4f}"
     axis.plot(epochs, history.validation_loss, "o-", color="tab:orange", markersize=4, label=label)
     for (name, error), style in zip(baselines.items(), ("--", ":", "-.")):
         axis.axhline(error, color="black", linestyle=style, linewidth=1, label=f"{name}, {error:.4f}")
@@ -69,7 +71,8 @@ def latent_scaling_figure(titles, pictures, reference):
     channel is lighter where the picture has more of it; the largest change, which the text under it gives, is
     drawn as white or black.
     """
-    figure, axes = _picture_grid([2 * LINE, 0], len(pictures), zoom=3, left=120, foot=LINE)
+    title = "What the decoder makes of an image's code x,\nand of x with an element, or all of it, scaled"
+    figure, axes = _picture_grid([2 * LINE, 0], len(pictures), zoom=3, left=145, foot=LINE, title=title)
     for column, (title, picture) in enumerate(zip(titles, pictures)):
         _show(axes[0, column], _to_image(picture), above=title)
         difference = picture - pictures[reference]
@@ -79,7 +82,7 @@ def latent_scaling_figure(titles, pictures, reference):
             continue
         _show(axes[1, column], _to_image(difference / largest), below=f"white +{largest:.2f}, black -{largest:.2f}")
     _name_row(axes[0, 0], "picture")
-    _name_row(axes[1, 0], "difference\nto the\nreconstruction\n(grey: none)")
+    _name_row(axes[1, 0], "difference to the\nreconstruction,\neach on its own\nscale (grey: none)")
     return figure
 
 
@@ -109,13 +112,14 @@ def latent_sheet_figure(pictures, factors, values, changes, columns=12):
     return figure
 
 
-def _picture_grid(heads, columns, *, zoom, left, foot=0, title=""):
+def _picture_grid(heads, columns, *, zoom, left, title, foot=0):
     """(figure, axes (rows, columns)): each axis is zoom * IMAGE pixels wide and high, to the pixel.
 
-    heads: for each row, the room above it for text; left: the room for the rows' names; foot: the room under each row.
+    heads: for each row, the room above it for text; left: the room for the rows' names; foot: the room under each
+    row. title: at most two lines.
     """
     side = zoom * IMAGE
-    top = MARGIN + (3 * LINE if title else 0)
+    top = MARGIN + 3 * LINE
     bottoms = top + np.cumsum([head + side + foot + GAP for head in heads]) - foot - GAP
     width = max(left + columns * (side + GAP) + MARGIN, TITLE_WIDTH)
     height = bottoms[-1] + foot + MARGIN

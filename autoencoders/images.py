@@ -1,6 +1,6 @@
 """Images: a file of uint8 pictures, mapped and not loaded, and mini-batches of it for a model.
 
-Pictures are uint8 (N, 64, 64, 3), as the homework's trainingset.npy has them. A model sees them channel-first,
+Pictures are uint8 (N, 64, 64, 3). A model sees them channel-first,
 flattened to (N, 12288), and scaled to [-1, 1].
 """
 
@@ -12,6 +12,7 @@ from autoencoders.faces import make_faces
 
 SHAPE = (64, 64, 3)
 EMBEDDED_COUNT = 4000
+EMBEDDED_LIMIT = 100_000
 VALIDATION_SHARE = 0.1
 
 _LEVELS = (2 * np.arange(256) / 255 - 1).astype(np.float32)  # what each of the 256 grey levels becomes
@@ -48,6 +49,8 @@ class ImageSet:
 
     def batches(self, batch_size, rng=None):
         """Yield float32 (batch_size, 12288), the last one shorter: every image once, in an order that `rng` draws."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, wanted at least 1")
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         for start in range(0, len(self), batch_size):
             yield to_features(self[order[start : start + batch_size]])
@@ -82,6 +85,10 @@ def load_images(path=None, *, count=None, rng=None):
     if count is not None and count < 1:
         raise ValueError(f"count is {count}, wanted at least 1 image")
     if path is None:
+        if count is not None and count > EMBEDDED_LIMIT:
+            raise ValueError(
+                f"count is {count}, wanted at most {EMBEDDED_LIMIT} embedded faces, which are held in memory"
+            )
         rng = np.random.default_rng(0) if rng is None else rng
         return ImageSet(make_faces(EMBEDDED_COUNT if count is None else count, rng)[0], "embedded faces")
     images = ImageSet(_map_npy(path), path)
@@ -95,7 +102,9 @@ def _map_npy(path):
         raise FileNotFoundError(f"{path}: found no such file, wanted a .npy file of images")
     try:
         return np.lib.format.open_memmap(path, mode="r")  # unlike np.load, it takes .npy alone, and never unpickles
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged header raises almost anything: it is parsed as Python
         raise ValueError(
             f"{path}: found no complete array of numbers, wanted a .npy file of images ({error})"
         ) from None

@@ -13,7 +13,11 @@ EVALUATION_BATCH = 256
 
 @dataclass
 class History:
-    """The mean squared error, an entry an epoch: of the training images as they passed, then of validation images."""
+    """Mean squared errors, one an epoch.
+
+    train_loss: of each batch before its step, averaged over the images, so under weights that still improved;
+    validation_loss: after the epoch, and therefore at first the smaller one.
+    """
 
     train_loss: list = field(default_factory=list)
     validation_loss: list = field(default_factory=list)
@@ -24,15 +28,15 @@ def train(model, images, *, epochs, batch_size=128, lr=1e-3, rng, validation=Non
 
     images, validation: ImageSets; without `validation`, images.split(rng) sets one apart, never trained on.
     rng: the Generator that shuffles. In every epoch it orders the images anew, and each is used exactly once.
-    Adam's learning rate falls from `lr` on half a cosine, set once an epoch e: lr/2 (1 + cos(pi e / epochs)).
+    Adam's learning rate falls on half a cosine, lr/2 (1 + cos(pi e / epochs)) in epoch e = 0 .. epochs - 1: large
+    steps first, small ones to settle.
     A bar on stderr, if that is a terminal, shows the epoch, the loss, images per second and the time left.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"train: {name} is {value}, wanted at least 1")
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}, wanted at least 1")
     if validation is None:
         images, validation = images.split(rng)
-    optimizer = Adam(model.parameters())
+    optimizer = Adam(model.parameters(), lr)
     history = History()
     with tqdm(total=epochs * len(images), unit=" images", disable=None) as bar:
         for epoch in range(epochs):

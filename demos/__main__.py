@@ -1,10 +1,6 @@
-"""Runs every demo: python -m demos"""
+"""Runs every demo: reconstruction, latent_scaling, gradients."""
 
 from demos import gradients, latent_scaling, reconstruction, settings
 
 if __name__ == "__main__":
-    options = settings.parse("python -m demos", "Runs every demo: reconstruction, latent_scaling, gradients.", None)
-    images = settings.open_images(options)
-    reconstruction.run(options, *images)
-    latent_scaling.run(options, *images)
-    gradients.run(options)
+    settings.start("python -m demos", __doc__, None, reconstruction.run, latent_scaling.run, gradients.run)

@@ -1,4 +1,4 @@
-"""Latent scaling: one image's code with an element, or the whole code, multiplied and divided by 5."""
+"""Latent scaling: one image's code x with an element, or the whole code, multiplied and divided by 5."""
 
 import numpy as np
 
@@ -13,13 +13,12 @@ SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
 
 
 def main(argv=None):
-    options = settings.parse("python -m demos.latent_scaling", __doc__, argv)
-    run(options, *settings.open_images(options))
+    settings.start("python -m demos.latent_scaling", __doc__, argv, run)
 
 
-def run(options, training, validation):
-    model, _ = trained_autoencoder(options, training, validation)
-    original = to_features(validation[:1])  # (1, D)
+def run(options, training_set, validation_set):
+    model, _ = trained_autoencoder(options, training_set, validation_set)
+    original = to_features(validation_set[:1])  # (1, D)
     code = model.encoder(original)  # (1, Z)
     scan, changes = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, F, D), (Z,)
     second = 1 + int(np.argmax(changes[1:])) if options.element is None else options.element

@@ -9,27 +9,26 @@ from demos import settings
 from demos.trained import trained_autoencoder
 
 SHOWN = 10
-PCA_IMAGES = 4000
+PCA_IMAGES = 4000  # fitted on at most so many: the time grows with the cube, the error hardly falls
 
 
 def main(argv=None):
-    options = settings.parse("python -m demos.reconstruction", __doc__, argv)
-    run(options, *settings.open_images(options))
+    settings.start("python -m demos.reconstruction", __doc__, argv, run)
 
 
-def run(options, training, validation):
-    model, history = trained_autoencoder(options, training, validation)
+def run(options, training_set, validation_set):
+    model, history = trained_autoencoder(options, training_set, validation_set)
     print(f"{model}\n{sum(parameter.data.size for parameter in model.parameters()):,} parameters\n")
-    errors = reconstruction_errors(model, validation)
-    fitted = to_features(training[:PCA_IMAGES])  # (N, D)
+    errors = reconstruction_errors(model, validation_set)
+    fitted = to_features(training_set[:PCA_IMAGES])  # (N, D)
     components = min(model.encoder[2].weight.data.shape[0], len(fitted) - 1)
-    mean_error, pca_error = _pca_errors(fitted, validation, components)
-    print(f"mean squared error of {len(validation)} validation images, pixels in [-1, 1]")
+    mean_error, pca_error = _pca_errors(fitted, validation_set, components)
+    print(f"mean squared error of {len(validation_set)} validation images, pixels in [-1, 1]")
     print(f"  autoencoder         {errors.mean():.4f}")
     print(f"  PCA, {components:2} components  {pca_error:.4f}  (fitted on {len(fitted)} training images)")
     print(f"  mean image          {mean_error:.4f}\n")
 
-    originals = validation[:SHOWN]
+    originals = validation_set[:SHOWN]
     reconstructions = to_pixels(model(to_features(originals)))
     baselines = {f"PCA, {components} components": pca_error, "mean image": mean_error}
     for name, figure in (
@@ -40,21 +39,22 @@ def run(options, training, validation):
         print(f"figure    {options.out / name}", flush=True)
 
 
-def _pca_errors(fitted, validation, components):
-    """(error of the mean image, error of its projection on the principal components) on the validation images.
+def _pca_errors(fitted, validation_set, components):
+    """Errors of the validation images: (if replaced by the mean image, if by it plus their principal components).
 
-    The components are the leading eigenvectors of X^T X; those of the smaller X X^T are found, and mapped by X^T.
+    The components are the leading eigenvectors of X^T X, (D, D), X being the centred images. Those of X X^T, (N, N),
+    are faster to find: X X^T u = c u gives X^T X (X^T u) = c (X^T u), so X^T maps them to the former.
     """
     mean = fitted.mean(axis=0)  # (D,)
-    centred = fitted - mean  # (N, D)
-    variances, directions = np.linalg.eigh(centred @ centred.T)  # ascending: (N,), (N, N)
-    basis = centred.T @ (directions[:, -components:] / np.sqrt(variances[-components:]))  # (D, Z), orthonormal
+    X = fitted - mean  # (N, D)
+    _, eigenvectors = np.linalg.eigh(X @ X.T)  # (N, N), the leading ones last
+    basis, _ = np.linalg.qr(X.T @ eigenvectors[:, len(X) - components :])  # (D, Z), orthonormal
     mean_total = pca_total = 0.0
-    for x in validation.batches(256):
+    for x in validation_set.batches(256):
         difference = x - mean
         mean_total += np.sum(difference**2)
         pca_total += np.sum((difference - difference @ basis @ basis.T) ** 2)
-    values = len(validation) * fitted.shape[1]
+    values = len(validation_set) * fitted.shape[1]
     return mean_total / values, pca_total / values
 
 

@@ -1,7 +1,8 @@
-"""The options that the demos share. Bad input ends the program with one line on stderr and exit status 2."""
+"""The options that the demos share. Bad input ends a demo with one line on stderr and exit status 2."""
 
 import argparse
 import functools
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,17 @@ QUICK_IMAGES = 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 
+def start(prog, description, argv, *demos):
+    """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other."""
+    options = parse(prog, description, argv)
+    training_set, validation_set = _open_images(options)
+    for demo in demos:
+        try:
+            demo(options, training_set, validation_set)
+        except OSError as error:  # the disk is full, or a folder stands where a file should go
+            _fail(prog, error)
+
+
 def parse(prog, description, argv):
     """The options as an argparse.Namespace, `epochs` resolved, with the name of the matrix `backend`."""
     parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
@@ -29,7 +41,11 @@ def parse(prog, description, argv):
     add("--batch-size", type=_positive, default=128, help="images in a step (default: %(default)s)")
     add("--seed", type=_natural, default=0, help="of weights, faces, split and order (default: %(default)s)")
     add("--images", type=_positive, help=f"how many to use (default: the whole file, or {EMBEDDED_COUNT} faces)")
-    add("--element", type=_element, help="second element to scale (default: that which changes the picture most)")
+    add(
+        "--element",
+        type=_element,
+        help="element to scale beside element 0 (default: that which changes the picture most)",
+    )
     quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
     parser.add_argument("--quick", action="store_true", help=quick)
     options = parser.parse_args(argv)
@@ -43,7 +59,7 @@ def parse(prog, description, argv):
     return options
 
 
-def open_images(options):
+def _open_images(options):
     """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -103,15 +119,15 @@ def _natural(text):
 
 
 def _element(text):
-    return _integer(text, 0, LATENT_FEATURES - 1)
+    return _integer(text, 1, LATENT_FEATURES - 1)
 
 
-def _integer(text, smallest, largest=sys.maxsize):
+def _integer(text, smallest, largest=math.inf):
     try:
         value = int(text)
     except ValueError:
         value = smallest - 1
     if not smallest <= value <= largest:
-        limits = f"{smallest} or more" if largest == sys.maxsize else f"{smallest} to {largest}"
+        limits = f"{smallest} to {largest}" if largest < math.inf else f"{smallest} or more"
         raise argparse.ArgumentTypeError(f"found {text!r}, wanted a whole number, {limits}")
     return value

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import nnlite
 from autoencoders import FCNAutoencoder, History, faces, fcn, images, train, training
-from demos.settings import generators
+from demos import settings
 from nnlite import load_weights, save_weights
 from nnlite.serialization import replacing
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
     *sorted(Path(nnlite.__file__).parent.glob("*.py")),
-    *(module.__file__ for module in (faces, fcn, images, training)),
+    *(module.__file__ for module in (faces, fcn, images, training, settings)),
+    __file__,
 ]
 SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()
 
@@ -26,19 +27,22 @@ def trained_autoencoder(options, training_set, validation_set):
     Writes fcn.npz, the weights, and fcn.json, the settings and the history.
     """
     weights, record = options.out / "fcn.npz", options.out / "fcn.json"
-    settings = _settings(options, training_set, validation_set)
-    _, rng = generators(options)
+    wanted = _settings(options, training_set, validation_set)
+    _, rng = settings.generators(options)
     model = FCNAutoencoder(rng=rng)
     try:
         saved = json.loads(record.read_text())
-        if saved["settings"] == settings:
+        if saved["settings"] == wanted:
             history = History(**saved["history"])
             load_weights(weights, model)
             print(f"weights   reused: {weights} was trained by the same settings; delete it to train again\n")
             return model, history
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # none saved yet, or damaged: train
-    print(f"weights   none of these settings in {options.out}: training", flush=True)
+        reason = f"{weights} was trained by other settings"
+    except FileNotFoundError:
+        reason = f"none saved in {options.out}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"those saved in {options.out} are damaged ({error})"
+    print(f"weights   training, for {reason}", flush=True)
     start = time.perf_counter()
     history = train(
         model, training_set, epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=validation_set
@@ -46,7 +50,7 @@ def trained_autoencoder(options, training_set, validation_set):
     record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
     save_weights(weights, model)
     with replacing(record) as file:
-        file.write(json.dumps({"settings": settings, "history": dataclasses.asdict(history)}, indent=2).encode())
+        file.write(json.dumps({"settings": wanted, "history": dataclasses.asdict(history)}, indent=2).encode())
     print(f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}\n", flush=True)
     return model, history
 

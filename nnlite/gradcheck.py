@@ -6,12 +6,14 @@ the input and of every parameter, one at a time, in one of two ways:
 
 complex   Im L(a + ih) / h. Taylor: L(a + ih) = L(a) + ih L'(a) - h^2/2 L''(a) - ..., so the imaginary part is
           h L'(a) up to h^3. Nothing is subtracted, so h can be 1e-30, and the result is exact to rounding.
-          It wants a forward that is analytic in NumPy: no abs, no conjugate, no float().
+          It wants a forward that is analytic near a: no abs, no conjugate, no float(), and a kink such as
+          ReLU's decided by a.real.
           Squire and Trapp, SIAM Review 40 (1998) 110-112.
 central   (L(a + h) - L(a - h)) / 2h. The error of the formula grows as h^2 and that of the subtraction as eps / h;
-          h = eps^(1/3), about 6e-6, balances the two at about 1e-10. It takes any forward.
+          h = eps^(1/3), about 6e-6, balances the two at about 1e-10. It takes any forward without a kink near a.
 """
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -74,35 +76,32 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None):
     """Check every gradient that `layer.backward` computes at the input `x`, and return a Report.
 
     layer: a Layer with float64 parameters, or a loss, function(prediction) -> (value, grad).
-    x: a real array. It and the layer's parameters and gradients are left as they were, whatever happens.
+    x: a real array, not empty. The check works on copies: x and the layer stay as they are, whatever happens.
     method: "complex" or "central"; tolerance: on each relative error, by default 1e-12 and 1e-7.
-    rng: the Generator that draws the upstream gradient.
+    rng: the Generator, default_rng(0) by default, of whose spawn the upstream gradient is drawn.
 
     backward runs twice and the gradients are halved: one that overwrites `.grad` comes out at half its value.
 
-    Raises GradcheckError with the report's table if an error exceeds the tolerance or a shape is wrong, and
-    ValueError for parameters that are not float64: in float32, rounding alone is as large as a small mistake.
+    Raises GradcheckError, with the report's table, if an error exceeds the tolerance; also if backward raises,
+    writes to its argument, or leaves a gradient of the wrong shape. Raises ValueError for parameters that are not
+    float64: in float32, rounding alone is as large as a small mistake.
     """
     if method not in TOLERANCE:
         raise ValueError(f"gradcheck: method is {method!r}, wanted one of {', '.join(TOLERANCE)}")
-    layer = layer if isinstance(layer, Layer) else _LossLayer(layer)
+    if np.iscomplexobj(x) or np.size(x) == 0:
+        raise ValueError(f"gradcheck: x is {np.asarray(x).dtype} {np.shape(x)}, wanted real numbers, at least one")
+    layer = copy.deepcopy(layer) if isinstance(layer, Layer) else _LossLayer(layer)
     for name, parameter in layer.named_parameters():
         if parameter.data.dtype != np.float64:
             raise ValueError(
                 f"gradcheck: {name} is {parameter.data.dtype}, wanted float64: rounding must stay below the tolerance"
             )
     rng = np.random.default_rng(0) if rng is None else rng
+    rng = rng.spawn(1)[0]  # x may come from an rng of the same seed, and u = x would hide a backward that takes x for u
     x = np.array(x, np.float64)
-    before = [(parameter, parameter.data, parameter.grad) for parameter in layer.parameters()]
-    try:
-        for parameter, data, _ in before:
-            parameter.data, parameter.grad = data.copy(), np.zeros_like(data)
-        upstream = rng.standard_normal(np.shape(layer(x)))
-        analytic = _analytic(layer, x, upstream)
-        numeric = _numeric(layer, x, upstream, method)
-    finally:
-        for parameter, data, grad in before:
-            parameter.data, parameter.grad = data, grad
+    upstream = rng.standard_normal(np.shape(layer(x)))
+    analytic = _analytic(layer, x, upstream)
+    numeric = _numeric(layer, x, upstream, method)
     rows = [_row(name, analytic[name], numeric[name]) for name in numeric]
     report = Report(method, TOLERANCE[method] if tolerance is None else tolerance, rows)
     if not all(row.relative_error <= report.tolerance for row in rows):
@@ -112,10 +111,19 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None):
 
 def _analytic(layer, x, upstream):
     """What backward says: {"input": dL/dx, parameter name: dL/dp}."""
-    grad_input = (layer.backward(upstream.copy()), layer.backward(upstream.copy()))
-    if any(np.shape(grad) != x.shape for grad in grad_input):
-        shape = np.shape(grad_input[0])
-        raise GradcheckError(f"{type(layer).__name__}: backward returned shape {shape}, wanted that of x, {x.shape}")
+    layer.zero_grad()
+    given = upstream.copy()
+    try:
+        grad_input = (layer.backward(given), layer.backward(given))
+    except Exception as error:
+        raise GradcheckError(f"{type(layer).__name__}: backward raised {error!r}") from error
+    if not np.array_equal(given, upstream):
+        raise GradcheckError(f"{type(layer).__name__}: backward writes to grad_output, which is the caller's")
+    shapes = [("the gradient of the input", np.shape(grad_input[0]), x.shape)]
+    shapes += [(f"{name}.grad", np.shape(p.grad), p.data.shape) for name, p in layer.named_parameters()]
+    for name, found, wanted in shapes:
+        if found != wanted:
+            raise GradcheckError(f"{type(layer).__name__}: {name} has shape {found}, wanted {wanted}")
     return {"input": sum(grad_input) / 2} | {name: p.grad / 2 for name, p in layer.named_parameters()}
 
 

@@ -53,7 +53,13 @@ def matmul(a, b, add_to=None):
 
     a: (M, K), b: (K, N), result: (M, N). Transposed views such as `w.T` are read without a copy.
     The Numba backend takes float32 and float64; all else, complex numbers included, goes to the NumPy twin.
+    Raises ValueError if the shapes do not fit, or `add_to` is of another dtype.
     """
+    shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a, b)
+    if a.shape[1] != b.shape[0]:
+        raise ValueError(f"matmul: a has shape {a.shape} and b {b.shape}, wanted (M, K) and (K, N)")
+    if add_to is not None and (add_to.shape != shape or add_to.dtype != dtype):
+        raise ValueError(f"matmul: add_to is {add_to.dtype} {add_to.shape}, wanted {dtype} {shape}")
     in_numba = backend() == "numba" and a.dtype == b.dtype and a.dtype in (np.float32, np.float64)
     if not in_numba:
         if add_to is None:
@@ -61,6 +67,6 @@ def matmul(a, b, add_to=None):
         add_to += a @ b
         return add_to
     if add_to is None:
-        add_to = np.zeros((a.shape[0], b.shape[1]), a.dtype)
+        add_to = np.zeros(shape, dtype)
     add_product(a, b, add_to)
     return add_to

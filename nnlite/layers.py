@@ -15,7 +15,7 @@ class Parameter:
     """A trained array `data` and its gradient `grad`, of the same shape and dtype."""
 
     def __init__(self, data):
-        self.data = np.ascontiguousarray(data)
+        self.data = np.asarray(data, order="C")
         self.grad = np.zeros_like(self.data)
 
     def zero_grad(self):
@@ -30,9 +30,12 @@ class Layer:
         forward(x) -> y
         backward(grad_output, input_grad=True) -> grad_input, or None if input_grad is False
 
-    `forward` keeps in `self._cache` what `backward` needs; it may refer to x, so leave x as it is until then.
-    What forward and backward return belongs to the caller, who may write to it. `backward` adds to every
-    `.grad`, so that gradients of several uses or batches sum up; call zero_grad() before a new step.
+    `forward` keeps in `self._cache` what `backward` needs. The cache may be x itself, not a copy: do not change x
+    before backward has run. It is that of the latest forward: a layer cannot stand twice in a model, though two
+    layers may share a Parameter. What forward and backward return belongs to the caller, who may write to it.
+
+    `backward` adds to every `.grad`, so that the gradients of several batches sum up; call zero_grad() before a
+    new step. input_grad=False skips dL/dx where nobody needs it, as for the first layer of a model in training.
     """
 
     _cache = None
@@ -78,7 +81,7 @@ class Layer:
     def load_state_dict(self, state):
         """Copy the arrays of `state` into the parameters, in the dtype that these have.
 
-        Raises ValueError, having changed nothing, that names every missing, unexpected and wrongly shaped array.
+        Raises ValueError, having changed nothing, that names every missing, unexpected and unfit array.
         """
         own = dict(self.named_parameters())
         faults = [f"missing {name}" for name in own if name not in state]
@@ -87,6 +90,11 @@ class Layer:
             f"{name} has shape {np.shape(state[name])}, wanted {parameter.data.shape}"
             for name, parameter in own.items()
             if name in state and np.shape(state[name]) != parameter.data.shape
+        ]
+        faults += [
+            f"{name} is {np.asarray(state[name]).dtype}, wanted {parameter.data.dtype}"
+            for name, parameter in own.items()
+            if name in state and not np.can_cast(np.asarray(state[name]).dtype, parameter.data.dtype, "same_kind")
         ]
         if faults:
             raise ValueError(f"state_dict does not fit {type(self).__name__}: " + "; ".join(faults))
@@ -128,7 +136,10 @@ class Linear(Layer):
         return y
 
     def backward(self, grad_output, input_grad=True):
-        """W[o, i] takes part in y[n, o] alone, once for every n, with the factor x[n, i]; so do b[o] and x[n, i]:
+        """L depends on an entry through every y that contains it, and the contributions add up.
+
+        W[o, i] stands in y[n, o] for every n, with the factor x[n, i]; b[o] too, with the factor 1;
+        x[n, i] stands in y[n, o] for every o, with the factor W[o, i]. Hence
 
         dL/dW[o, i] = sum_n dL/dy[n, o] x[n, i]        dL/dW = dL/dy^T x    (O, N) (N, I) = (O, I)
         dL/db[o]    = sum_n dL/dy[n, o]                dL/db = sum over n                 = (O,)
@@ -152,7 +163,8 @@ class ReLU(Layer):
     def forward(self, x):
         """y = 0 where x <= 0, else x.  Any shape."""
         x = np.asarray(x)
-        off = x.real <= 0  # so that nan, which is not <= 0, stays nan in y instead of turning into a harmless 0
+        # x.real, so that a complex step x + ih is judged by x; <=, so that nan stays nan instead of turning into 0
+        off = x.real <= 0
         self._cache = off
         return np.where(off, 0, x)
 
@@ -186,9 +198,11 @@ class Tanh(Layer):
 
 
 class Sequential(Layer):
-    """The layers one after another: y = layer_k(... layer_1(layer_0(x)))."""
+    """The layers one after another: y = layer_k(... layer_1(layer_0(x))). Raises ValueError if one stands twice."""
 
     def __init__(self, *layers):
+        if len(set(layers)) < len(layers):
+            raise ValueError("Sequential: a layer stands twice, wanted each once: it keeps only its latest forward")
         self.layers = layers
 
     def _children(self):

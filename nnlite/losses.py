@@ -13,27 +13,31 @@ def mse_loss(prediction, target):
 
         L = 1/n sum_k (p_k - t_k)^2        dL/dp_k = 2/n (p_k - t_k)
 
-    because p_k stands in one term of the sum alone. Raises ValueError if the shapes differ or are empty:
-    NumPy would broadcast the one to the other.
+    because p_k stands in one term of the sum alone. Whole numbers count as float64. Raises ValueError if the shapes
+    differ or are empty: NumPy would broadcast the one to the other.
     """
     prediction, target = np.asarray(prediction), np.asarray(target)
     if prediction.shape != target.shape or prediction.size == 0:
         raise ValueError(f"mse_loss: prediction {prediction.shape}, target {target.shape}, wanted one shape, not empty")
+    if not np.issubdtype(prediction.dtype, np.inexact):
+        prediction = prediction.astype(np.float64)
     difference = prediction - target
     loss = np.mean(difference * difference)
     return loss, 2 / prediction.size * difference
 
 
 def kl_divergence(mu, logvar):
-    """KL(N(mu, sigma^2) || N(0, I)) with sigma^2 = exp(logvar), and its gradients.
+    """How far the codes N(mu, sigma^2), sigma^2 = exp(logvar), are from a standard normal, and the gradients.
 
     mu, logvar: (N, Z); returns (kl, grad_mu, grad_logvar): a number in nats, summed over the code and averaged
-    over the batch, and two arrays (N, Z). Kingma and Welling, arXiv 1312.6114, appendix B, with v = logvar:
+    over the batch, and two arrays (N, Z). The mean of log N(z; mu, sigma^2) - log N(z; 0, 1) over
+    z ~ N(mu, sigma^2), where (z - mu)^2 has the mean sigma^2 and z^2 the mean mu^2 + sigma^2, is, with v = logvar
 
         KL          = 1/N sum_nz 1/2 (mu_nz^2 + exp(v_nz) - 1 - v_nz)
         dKL/dmu_nz  = 1/N mu_nz
         dKL/dv_nz   = 1/N 1/2 (exp(v_nz) - 1)
 
+    Kingma and Welling, arXiv 1312.6114, appendix B; the term of a variational autoencoder's loss.
     Raises ValueError if the shapes differ, are not (N, Z), or are empty.
     """
     mu, logvar = np.asarray(mu), np.asarray(logvar)

@@ -8,7 +8,7 @@ Each product here equals this triple loop:
                 out[i, j] += a[i, k] * b[k, j]
 
 Run as it stands, the loop spends its time waiting: every multiplication wants two numbers from memory.
-Three changes, none of which alters what is computed, keep the processor busy instead.
+Three changes keep the processor busy instead; of what is computed they alter only the order of additions.
 
 1. Packing. Rows of `a` and columns of `b` are first copied into small blocks in which consecutive `k`
    lie side by side. The compiler can then load 4 to 16 numbers at once, and a block stays in the cache
@@ -55,7 +55,7 @@ def _row_major(a):
 
 
 def _columns_a_task(columns):
-    """At most N_BLOCK, a multiple of the tile's 3, and such that every thread gets the same number of tasks."""
+    """At most N_BLOCK, a multiple of the tile's 3, and such that the threads get about the same number of tasks."""
     threads = numba.get_num_threads()
     tasks = max(1, -(-columns // (N_BLOCK * threads))) * threads
     return -(-columns // (tasks * 3)) * 3
@@ -77,7 +77,10 @@ def _pack(source, transposed, first, last, k0, k1, packed):
 
 @_jit_parallel
 def _pack_all(source, transposed, K, packed):
-    """packed[q, i, :] = the q-th K_BLOCK numbers of row i (of column i, if `transposed`)."""
+    """packed[q, i, k] = number q * K_BLOCK + k of row i (of column i, if `transposed`).
+
+    packed: (blocks, M, K_BLOCK + PADDING); the padding is never read.
+    """
     blocks, M, _ = packed.shape
     strips = (M + M_BLOCK - 1) // M_BLOCK
     for task in numba.prange(blocks * strips):
@@ -87,7 +90,10 @@ def _pack_all(source, transposed, K, packed):
 
 @_jit_parallel
 def _add_dots(packed, columns, transposed, K, out, width):
-    """out[i, j] += the dot product of packed row i with column j; each task packs `width` columns of its own."""
+    """out[i, j] += the dot product of packed row i with column j; each task packs `width` columns of its own.
+
+    packed: (blocks, M, K_BLOCK + PADDING); block, one task's columns: (width, K_BLOCK + PADDING).
+    """
     M, N = out.shape
     for task in numba.prange((N + width - 1) // width):
         j0 = task * width

@@ -23,20 +23,20 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum, as torch.optim.SGD has it:
 
-    v <- momentum v + g
-    p <- p - lr v
+    s <- momentum s + g
+    p <- p - lr s
     """
 
     def __init__(self, parameters, lr, momentum=0.0):
         super().__init__(parameters, lr)
         self.momentum = momentum
-        self._v = [np.zeros_like(p.data) for p in self.parameters]
+        self._s = [np.zeros_like(p.data) for p in self.parameters]
 
     def step(self):
-        for p, v in zip(self.parameters, self._v):
-            v *= self.momentum
-            v += p.grad
-            p.data -= self.lr * v
+        for p, s in zip(self.parameters, self._s):
+            s *= self.momentum
+            s += p.grad
+            p.data -= self.lr * s
 
 
 class Adam(Optimizer):
@@ -46,7 +46,8 @@ class Adam(Optimizer):
     v <- beta2 v + (1 - beta2) g^2             running mean of g^2
     p <- p - lr m' / (sqrt(v') + eps)          with m' = m / (1 - beta1^t), v' = v / (1 - beta2^t)
 
-    m and v start at 0; the divisions make up for the weight that this start still has at step t.
+    m and v start at 0. Unrolled, m = (1 - beta1) sum_s beta1^(t-s) g_s, whose weights sum to 1 - beta1^t instead
+    of 1; dividing by that makes m' a weighted mean of the gradients. So for v'. eps keeps the quotient finite.
     """
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):

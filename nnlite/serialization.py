@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import zipfile
 
 import numpy as np
 
@@ -30,12 +29,16 @@ def save_weights(path, model):
 def load_weights(path, model):
     """Read what save_weights wrote into `model`.
 
-    Raises OSError if `path` cannot be read, and ValueError, with the model unchanged, if it is no .npz file of
+    Raises OSError if `path` cannot be opened, and ValueError, with the model unchanged, if it is no .npz file of
     arrays or does not fit the model.
     """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                state = {name: arrays[name] for name in arrays.files}
+        except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
+            raise ValueError(f"{path}: found no weights, wanted an .npz file of arrays ({error})") from None
     try:
-        with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
-            state = {name: arrays[name] for name in arrays.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: no weights could be read, wanted an .npz file of arrays ({error})") from None
-    model.load_state_dict(state)
+        model.load_state_dict(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from autoencoders import ImageSet
+from autoencoders.images import to_features
 from demos import gradients, latent_scaling, reconstruction
 from nnlite import Tanh
 
@@ -53,6 +55,22 @@ def test_pca_with_as_many_components_as_the_data_has_leaves_no_error(rng):
     mean_error, pca_error = reconstruction._pca_errors(fitted, Batches(held_out), components=3)
     assert np.isclose(mean_error, np.mean((held_out - fitted.mean(axis=0)) ** 2))
     assert pca_error < 1e-20
+
+
+def test_pca_of_few_distinct_images_is_no_worse_than_their_mean(rng):
+    fitted = to_features(rng.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8).repeat(20, axis=0))
+    held_out = ImageSet(rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8))
+    for images, components in ((fitted, 24), (fitted[:1], 0)):
+        mean_error, pca_error = reconstruction._pca_errors(images, held_out, components)
+        assert pca_error <= mean_error * (1 + 1e-6)
+
+
+def test_a_folder_where_a_figure_should_go_is_one_line_and_exit_status_2(out, capsys):
+    (out / "blocked" / "latent_scaling.png").mkdir(parents=True)
+    with pytest.raises(SystemExit) as stopped:
+        latent_scaling.main([*QUICK, "--out", str(out / "blocked")])
+    printed = capsys.readouterr().err
+    assert stopped.value.code == 2 and printed.count("\n") == 1 and "latent_scaling.png" in printed
 
 
 def test_weights_of_other_settings_are_not_reused(out, capsys):
@@ -111,6 +129,9 @@ def test_help_names_every_option_with_its_default(capsys):
 BAD = {
     "a missing file": (["--data", "{tmp}/missing.npy"], "missing.npy: found no such file, wanted a .npy file"),
     "a folder": (["--data", "{tmp}"], "found a folder, wanted a .npy file of images"),
+    "a damaged header": (["--data", "{tmp}/header.npy"], "header.npy: found no complete array of numbers"),
+    "a negative shape": (["--data", "{tmp}/negative.npy"], "negative.npy: found no complete array of numbers"),
+    "too many faces": (["--images", "999999999999"], "wanted at most 100000 embedded faces"),
     "an empty file": (["--data", "{tmp}/empty.npy"], "empty.npy: found no complete array of numbers"),
     "a truncated file": (["--data", "{tmp}/truncated.npy"], "truncated.npy: found no complete array of numbers"),
     "objects": (["--data", "{tmp}/objects.npy"], "objects.npy: found no complete array of numbers"),
@@ -124,7 +145,7 @@ BAD = {
     "no batch size": (["--batch-size", "0"], "--batch-size: found '0', wanted a whole number, 1 or more"),
     "a fraction for batch size": (["--batch-size", "1.5"], "--batch-size: found '1.5', wanted a whole number"),
     "a negative seed": (["--seed", "-1"], "--seed: found '-1', wanted a whole number, 0 or more"),
-    "an element that is none": (["--element", "24"], "--element: found '24', wanted a whole number, 0 to 23"),
+    "an element that is none": (["--element", "24"], "--element: found '24', wanted a whole number, 1 to 23"),
     "too many images": (["--data", "{tmp}/one.npy", "--images", "9"], "one.npy: found 1 images, wanted 9"),
     "an unknown option": (["--eposch", "3"], "unrecognized arguments: --eposch 3"),
     "a file for --out": (["--out", "{tmp}/one.npy"], "one.npy: found File exists, wanted a folder to write in"),
@@ -140,6 +161,9 @@ def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsy
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
     (tmp_path / "truncated.npy").write_bytes((tmp_path / "dtype.npy").read_bytes()[:9999])
     (tmp_path / "empty.npy").write_bytes(b"")
+    one = (tmp_path / "one.npy").read_bytes()
+    (tmp_path / "header.npy").write_bytes(one.replace(b"(1, 64", b"(1, (("))
+    (tmp_path / "negative.npy").write_bytes(one.replace(b"(1, 64", b"(-1,64"))
     arguments, message = BAD[case]
     arguments = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
     with pytest.raises(SystemExit) as stopped:

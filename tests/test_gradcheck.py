@@ -26,6 +26,30 @@ class MissingBiasSum(Planted):
         return grad_input
 
 
+class WrongShape(Planted):
+    def backward(self, grad_output, input_grad=True):
+        grad_input = super().backward(grad_output)
+        self.bias.grad = self.bias.grad + grad_output
+        return grad_input
+
+
+class WritesToItsArgument(Planted):
+    def backward(self, grad_output, input_grad=True):
+        grad_input = super().backward(grad_output)
+        grad_output[...] = 0
+        return grad_input
+
+
+class TakesInputForUpstream(Planted):
+    def backward(self, grad_output, input_grad=True):
+        return super().backward(self._cache)
+
+
+class Raises(Planted):
+    def backward(self, grad_output, input_grad=True):
+        return grad_output @ self.weight.data[:3]
+
+
 class MissingTranspose(Planted):
     def backward(self, grad_output, input_grad=True):
         super().backward(grad_output)
@@ -57,14 +81,32 @@ class Overwritten(Planted):
         return super().backward(grad_output)
 
 
-PLANTED = [MissingBiasSum, MissingTranspose, TransposedWeightGradient, WrongSign, FactorTwo, Overwritten]
+PLANTED = {
+    MissingBiasSum: "WRONG",
+    MissingTranspose: "WRONG",
+    TransposedWeightGradient: "WRONG",
+    WrongSign: "WRONG",
+    FactorTwo: "WRONG",
+    Overwritten: "WRONG",
+    TakesInputForUpstream: "WRONG",
+    WrongShape: r"bias.grad has shape \(3, 4\), wanted \(4,\)",
+    WritesToItsArgument: "backward writes to grad_output",
+    Raises: "backward raised ValueError",
+}
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_rejected(rng, bug, method):
-    with pytest.raises(GradcheckError, match="WRONG"):
+    with pytest.raises(GradcheckError, match=PLANTED[bug]):
         gradcheck(bug(rng), rng.standard_normal((3, 4)), method=method)
+
+
+def test_the_upstream_gradient_is_not_the_input_even_if_the_seeds_are_the_same():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    for rng in (None, np.random.default_rng(0)):
+        with pytest.raises(GradcheckError, match="WRONG"):
+            gradcheck(TakesInputForUpstream(np.random.default_rng(1)), x, rng=rng)
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
@@ -92,7 +134,7 @@ def test_a_backward_that_returns_nothing_is_rejected(rng):
         def backward(self, grad_output, input_grad=True):
             pass
 
-    with pytest.raises(GradcheckError, match=r"backward returned shape \(\), wanted that of x, \(3, 4\)"):
+    with pytest.raises(GradcheckError, match=r"the gradient of the input has shape \(\), wanted \(3, 4\)"):
         gradcheck(Nothing(), rng.standard_normal((3, 4)))
 
 
@@ -138,6 +180,20 @@ def test_everything_is_left_as_it_was_when_forward_raises(rng):
     with pytest.raises(ZeroDivisionError):
         gradcheck(layer, rng.standard_normal((3, 4)))
     assert layer.weight.data is data and data.dtype == np.float64
+
+
+def test_backward_still_follows_the_forward_before_the_check(rng):
+    layer, x, upstream = Tanh(), *rng.standard_normal((2, 3, 4))
+    layer(x)
+    expected = layer.backward(upstream)
+    gradcheck(layer, rng.standard_normal((3, 4)))
+    assert np.array_equal(layer.backward(upstream), expected)
+
+
+@pytest.mark.parametrize("x", [np.ones((0, 4)), np.ones((3, 4), complex)], ids=["empty", "complex"])
+def test_an_input_that_cannot_be_checked_is_refused(x):
+    with pytest.raises(ValueError, match="gradcheck: x is .*, wanted real numbers, at least one"):
+        gradcheck(Tanh(), x)
 
 
 def test_float32_is_refused_with_the_reason(rng):

@@ -48,6 +48,11 @@ def test_without_a_generator_batches_are_in_order_and_the_last_is_shorter(images
     assert np.array_equal(to_pixels(np.concatenate(batches)), images)
 
 
+def test_a_batch_of_no_images_is_refused(images):
+    with pytest.raises(ValueError, match="batch_size is 0, wanted at least 1"):
+        next(ImageSet(images).batches(0))
+
+
 def test_a_split_gives_a_tenth_to_validation_and_every_image_to_one_part(images, rng):
     images[:, 0, 0, 0] = np.arange(25)
     training, validation = ImageSet(images[:20]).split(rng)

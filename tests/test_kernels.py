@@ -46,6 +46,21 @@ def test_matmul_returns_a_new_product_or_adds_to_one(rng, name):
         assert np.allclose(c, expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["numba", "numpy"])
+@pytest.mark.parametrize(
+    "a, b, add_to",
+    [
+        (np.ones((2, 3)), np.ones((2, 4)), None),
+        (np.ones((2, 3)), np.ones((3, 4)), np.ones((4, 2))),
+        (np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4), int)),
+    ],
+    ids=["factors", "sum", "dtype"],
+)
+def test_what_does_not_fit_is_refused(name, a, b, add_to):
+    with use_backend(name), pytest.raises(ValueError, match="matmul: .*, wanted"):
+        matmul(a, b, add_to)
+
+
 def test_complex_numbers_go_to_the_numpy_twin(rng):
     a, b = rng.standard_normal((2, 4, 4))
     assert np.array_equal(matmul(a * 1j, b), a * 1j @ b)

@@ -175,6 +175,20 @@ def test_loading_a_state_names_every_fault_and_changes_nothing(rng):
     assert np.array_equal(layer.weight.data, before["weight"])
 
 
+def test_a_state_that_cannot_be_cast_changes_nothing(rng):
+    layer = Linear(2, 3, rng=rng)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match="bias is complex128, wanted float32"):
+        layer.load_state_dict({"weight": np.ones((3, 2)), "bias": np.ones(3, complex)})
+    assert np.array_equal(layer.weight.data, before["weight"])
+
+
+def test_a_layer_cannot_stand_twice_in_a_sequential():
+    layer = Tanh()
+    with pytest.raises(ValueError, match="a layer stands twice"):
+        Sequential(layer, layer)
+
+
 def test_a_parameter_has_a_gradient_like_its_data():
     parameter = Parameter(np.ones((2, 3), np.float32))
     assert parameter.grad.shape == (2, 3) and parameter.grad.dtype == np.float32 and not parameter.grad.any()

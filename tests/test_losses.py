@@ -10,6 +10,11 @@ def test_mse_loss_worked_by_hand():
     assert np.array_equal(grad, [[1, -3]])  # 2/2 * (1, -3)
 
 
+def test_mse_loss_of_pictures_does_not_wrap_around():
+    loss, grad = mse_loss(np.array([0, 10], np.uint8), np.array([255, 0], np.uint8))
+    assert loss == (255**2 + 10**2) / 2 and np.array_equal(grad, [-255, 10])
+
+
 def test_kl_divergence_worked_by_hand():
     mu, logvar = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[0.0, np.log(3)], [0.0, 0.0]])
     kl, grad_mu, grad_logvar = kl_divergence(mu, logvar)

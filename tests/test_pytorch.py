@@ -109,9 +109,14 @@ def test_kl_divergence_is_that_of_torch_distributions(rng):
         assert relative_error(ours, theirs) < 1e-14
 
 
-def test_linear_prints_and_draws_its_weights_as_pytorch_does():
+def test_the_model_prints_as_pytorchs_does_but_for_its_name():
     ours, theirs = twins(SMALL, np.float32)
     assert repr(ours).split("\n")[1:] == repr(theirs).split("\n")[1:]
-    fresh = TorchAutoencoder(*FULL)
-    for our, their in zip(FCNAutoencoder(rng=np.random.default_rng(0)).parameters(), fresh.parameters()):
-        assert np.isclose(np.abs(our.data).mean(), their.detach().abs().mean(), rtol=0.35)
+
+
+def test_weights_are_drawn_from_pytorchs_range():
+    torch.manual_seed(0)
+    theirs = TorchAutoencoder(*FULL)
+    for our, their in zip(FCNAutoencoder(rng=np.random.default_rng(0)).parameters(), theirs.parameters()):
+        if our.data.size > 10_000:  # so many that the largest is close to the bound
+            assert np.isclose(np.abs(our.data).max(), their.detach().abs().max(), rtol=1e-3)

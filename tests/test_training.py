@@ -1,3 +1,7 @@
+import io
+import re
+import sys
+
 import numpy as np
 import pytest
 
@@ -53,6 +57,18 @@ def test_without_a_validation_set_a_tenth_is_set_apart(faces, monkeypatch, rng):
     assert sum(len(batch) for _, shuffled, batch in seen if not shuffled) == 4
 
 
+def test_a_terminal_shows_the_epoch_the_loss_images_a_second_and_the_time_left(faces, monkeypatch, rng):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    train(small_model(), faces, epochs=2, batch_size=8, rng=rng)
+    assert re.search(
+        r"epoch 2/2: 100%.* 72/72 \[\d\d:\d\d<\d\d:\d\d, .* images/s, loss=0\.\d{4}\]", sys.stderr.getvalue()
+    )
+
+
 def test_the_same_seed_gives_the_same_weights_and_history(faces):
     models = [small_model(), small_model()]
     histories = [train(model, faces, epochs=2, batch_size=8, rng=np.random.default_rng(3)) for model in models]
@@ -89,5 +105,5 @@ def test_reconstruction_errors_are_those_of_each_image(faces):
 
 @pytest.mark.parametrize("argument", ["epochs", "batch_size"])
 def test_no_epochs_or_images_a_batch_are_refused(faces, argument, rng):
-    with pytest.raises(ValueError, match=f"train: {argument} is 0, wanted at least 1"):
+    with pytest.raises(ValueError, match=f"{argument} is 0, wanted at least 1"):
         train(small_model(), faces, **{"epochs": 1, "rng": rng, argument: 0})
