@@ -1,84 +1,148 @@
 """The embedded data set: procedural colour faces whose factors are known.
 
-A face is a stack of antialiased ellipses, painted from back to front for all images at once.
+A face is a stack of soft-edged shapes, painted from back to front for many images at once. The head is lit as a
+ball would be: a point is the brighter, the more its surface faces the light.
 """
 
 import numpy as np
 
 SIZE = 64
-CHUNK = 256  # images painted at a time, which bounds the memory to about 40 MB
+MIDDLE = np.s_[:, 18:58, 8:56]
+CHUNK = 32  # images painted at a time: few enough for the processor's cache
 
-SKIN = np.array([[92, 58, 44], [246, 212, 188]]) / 255  # darkest, lightest
-HAIR = np.array([[30, 22, 18], [214, 176, 104]]) / 255
-LIPS = np.array([0.66, 0.28, 0.28])
-EYE_WHITE = np.array([0.95, 0.95, 0.93])
-IRIS = np.array([0.16, 0.12, 0.12])
+SKIN = np.array([[84, 52, 38], [250, 214, 188]], np.float32) / 255  # darkest, lightest
+HAIR = np.array([[26, 19, 16], [226, 188, 116]], np.float32) / 255
+LIPS = np.array([0.60, 0.16, 0.18], np.float32)
+MOUTH = np.array([0.20, 0.05, 0.06], np.float32)
+TEETH = np.array([0.93, 0.91, 0.88], np.float32)
+EYE_WHITE = np.array([0.94, 0.94, 0.92], np.float32)
+IRIS = np.array([0.25, 0.17, 0.12], np.float32)
+BLACK = np.zeros(3, np.float32)
+
+RANGES = {
+    "skin": (0, 1),
+    "hair": (0, 1),
+    "hair_length": (0, 1),
+    "smile": (-1, 1),
+    "mouth_opening": (0, 1),
+    "eye_size": (0, 1),
+    "head_turn": (-1, 1),
+    "light": (-1, 1),
+    "background_red": (0, 1),
+    "background_green": (0, 1),
+    "background_blue": (0, 1),
+    "background_slope": (-1, 1),
+    "clothes": (0, 1),
+    "head_width": (0, 1),
+    "head_x": (-1, 1),
+    "head_y": (-1, 1),
+}
 
 
 def make_faces(count, rng):
     """Paint `count` faces from the Generator `rng`.
 
-    Returns (images, factors): images (count, 64, 64, 3) uint8; factors a dict of (count,) float arrays, each
-    drawn evenly from its range: skin and hair (0 dark to 1 light), smile (-1 sad to 1 merry), mouth_opening
-    and eye_size (0 to 1), head_turn (-1 left to 1 right), background_red, _green and _blue (0 to 1).
+    Returns (images, factors): images (count, 64, 64, 3) uint8; factors a dict of (count,) float arrays, each drawn
+    evenly from its range in RANGES: skin, hair and clothes from dark to light; hair_length from the ears to the
+    shoulders; smile, the curvature of the mouth, from sad to merry; head_turn and light, the side it falls from,
+    from the picture's left to its right; background_slope, brighter below to brighter above; the rest from little
+    to much.
     """
-    factors = {
-        "skin": rng.uniform(0, 1, count),
-        "hair": rng.uniform(0, 1, count),
-        "smile": rng.uniform(-1, 1, count),
-        "mouth_opening": rng.uniform(0, 1, count),
-        "eye_size": rng.uniform(0, 1, count),
-        "head_turn": rng.uniform(-1, 1, count),
-        "background_red": rng.uniform(0, 1, count),
-        "background_green": rng.uniform(0, 1, count),
-        "background_blue": rng.uniform(0, 1, count),
-    }
+    factors = {name: rng.uniform(*limits, count) for name, limits in RANGES.items()}
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
     for start in range(0, count, CHUNK):
         chunk = slice(start, start + CHUNK)
-        images[chunk] = _paint(**{name: values[chunk, None, None] for name, values in factors.items()})
+        images[chunk] = _paint({name: values[chunk, None, None] for name, values in factors.items()})
     return images, factors
 
 
-def _paint(
-    skin,
-    hair,
-    smile,
-    mouth_opening,
-    eye_size,
-    head_turn,
-    background_red,
-    background_green,
-    background_blue,
-):
+def _paint(factors):
     """The images, uint8 (N, 64, 64, 3), of factors (N, 1, 1)."""
-    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / (SIZE / 2) - 1  # pixel centres in [-1, 1]; (64, 64) each
-    skin_colour = SKIN[0] + skin[..., None] * (SKIN[1] - SKIN[0])  # (N, 1, 1, 3)
-    hair_colour = HAIR[0] + hair[..., None] * (HAIR[1] - HAIR[0])
-    background = np.stack([background_red, background_green, background_blue], axis=-1)
-    shift = 0.14 * head_turn  # the features of a face that turns move farther than its outline
+    f = {name: values.astype(np.float32) for name, values in factors.items()}
+    skin = SKIN[0] + f["skin"][..., None] * (SKIN[1] - SKIN[0])  # (N, 1, 1, 3)
+    hair = HAIR[0] + f["hair"][..., None] * (HAIR[1] - HAIR[0])
+    clothes = np.stack([0.12 + 0.6 * f["clothes"], 0.18 + 0.5 * f["clothes"], 0.3 + 0.4 * f["clothes"]], axis=-1)
 
-    picture = np.broadcast_to(background, (len(skin), SIZE, SIZE, 3)).copy()
+    # Coordinates in head radii around the head's centre; features of a face that turns move farther than its outline.
+    y, x = (np.mgrid[:SIZE, :SIZE].astype(np.float32) + 0.5) / (SIZE / 2) - 1  # pixel centres in [-1, 1]
+    background = np.stack([0.15 + 0.7 * f[f"background_{name}"] for name in ("red", "green", "blue")], axis=-1)
+    picture = background - (0.12 * f["background_slope"] * y)[..., None]  # (N, 64, 64, 3)
+    x = x - 0.06 * f["head_x"]  # (N, 64, 64)
+    y = y - 0.05 * f["head_y"]
+    wide = 0.44 + 0.1 * f["head_width"]
+    turn = 0.13 * f["head_turn"]
+    side = 0.75 * f["light"]  # of the direction of the light, (side, -0.35, rest)
+    front = np.sqrt(1 - side**2 - 0.35**2)
 
     def paint(coverage, colour):
         picture[...] += coverage[..., None] * (colour - picture)
 
-    paint(_ellipse(x, y, 0, -0.12, 0.66, 0.74), hair_colour)
-    shade = 1 - 0.25 * np.clip((x**2 + y**2) / 0.7, 0, 1)
-    paint(_ellipse(x, y, shift / 3, 0.1, 0.52, 0.68), skin_colour * shade[..., None])
-    for side in (-1, 1):
-        eye = shift + 0.22 * side
-        paint(_ellipse(x, y, eye, -0.02, 0.12, 0.045 + 0.05 * eye_size), EYE_WHITE)
-        paint(_ellipse(x, y, eye + 0.2 * shift, -0.02, 0.05, 0.045 + 0.04 * eye_size), IRIS)
-        paint(_ellipse(x, y, eye, -0.2, 0.14, 0.03), hair_colour * 0.7)
-    paint(_ellipse(x, y, 1.3 * shift, 0.2, 0.06, 0.12), skin_colour * 0.8)
-    curve = 0.46 + 0.12 * smile * (1 - ((x - shift) / 0.24) ** 2)
-    paint(_ellipse(x, y, shift, curve, 0.24, 0.04 + 0.06 * mouth_opening), LIPS)
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    def lit(u, v):
+        """Brightness of a ball at (u, v) from its centre, in radii."""
+        depth = np.sqrt(np.maximum(1 - u**2 - v**2, 0))
+        return (0.55 + 0.6 * np.maximum(u * side - 0.35 * v + depth * front, 0))[..., None]
+
+    head = lit((x - turn / 4) / (1.15 * wide), (y - 0.02) / 0.8)  # (N, 64, 64, 1)
+    shoulders = lit(x / 0.9, (y - 1.1) / 0.6)
+
+    # Behind the face: hair that falls to its length, neck, clothes.
+    length = 0.35 + 0.6 * f["hair_length"]
+    paint(_ellipse(x, y, 0, length - 0.5, wide + 0.13, length + 0.28), hair * head * 0.8)
+    paint(_ellipse(x, y, 0, 0.7, 0.2, 0.4), skin * head * 0.75)
+    paint(_ellipse(x, y, 0, 1.15, 0.85, 0.4), clothes * shoulders)
+
+    # The face, its shadows, and the hair over the forehead.
+    paint(_ellipse(x, y, turn / 4, 0.08, wide, 0.64), skin * head)
+    crown = _ellipse(x, y, 0, -0.2, wide + 0.11, 0.58) * _above(y, -0.3 - 0.5 * (x - turn) ** 2 + 0.25 * np.abs(x))
+    paint(crown, hair * head)
+
+    # All that follows lies in the middle of the picture: a view of that alone halves the work.
+    whole, picture, x, y, head = picture, picture[MIDDLE], x[MIDDLE], y[MIDDLE], head[MIDDLE]
+    for sign in (-1, 1):
+        eye = turn + 0.2 * sign
+        open_ = 0.05 + 0.055 * f["eye_size"]
+        paint(0.35 * _ellipse(x, y, eye, -0.02, 0.15, 0.1 + open_, 3), skin * head * 0.6)
+        white = _ellipse(x, y, eye, 0, 0.115, open_)
+        paint(white, EYE_WHITE * head)
+        paint(white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.062, 0.085), IRIS * head)
+        paint(white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.03, 0.04), BLACK)
+        lid = _band(y, -open_ + 4 * (x - eye) ** 2, 0.022) * _band(x, eye, 0.13)
+        paint(0.8 * lid, skin * head * 0.3)
+        brow = _band(y, -0.17 - 0.03 * f["eye_size"] + 1.6 * (x - eye) ** 2, 0.026) * _band(x, eye, 0.15)
+        paint(0.85 * brow, hair * head * 0.6)
+
+        paint(0.25 * _ellipse(x, y, turn + 0.27 * sign, 0.28, 0.13, 0.11, 4), (skin + 0.3 * LIPS) * head)
+
+    # The nose: a ridge that is bright on the side of the light and casts its shadow to the other.
+    nose = turn * 1.35
+    paint(0.5 * _ellipse(x, y, nose - 0.07 * f["light"], 0.13, 0.05, 0.2, 3), skin * head * 0.62)
+    paint(0.35 * _ellipse(x, y, nose + 0.03 * f["light"], 0.12, 0.035, 0.18, 3), np.minimum(skin * 1.25, 1))
+    paint(0.7 * _ellipse(x, y, nose, 0.28, 0.085, 0.035, 2), skin * head * 0.55)
+
+    # The mouth: a curve y(x) whose ends rise with the smile, opened to teeth and dark, lips above and below.
+    across = (x - turn) / 0.22
+    curve = 0.47 + 0.075 * f["smile"] * (1 - 2 * across**2)
+    gap = 0.005 + 0.075 * f["mouth_opening"] * np.maximum(1 - across**2, 0)
+    ends = _band(x, turn, 0.22 + 0.03 * f["smile"])
+    taper = np.sqrt(np.maximum(1.05 - across**2, 0))
+    paint(ends * _band(y, curve, gap + 0.05 * taper), LIPS * head)
+    paint(ends * _band(y, curve, gap), MOUTH)
+    paint(ends * _band(y, curve - 0.6 * gap, 0.35 * gap), TEETH * head)
+    return np.rint(np.clip(whole, 0, 1) * 255).astype(np.uint8)
 
 
-def _ellipse(x, y, centre_x, centre_y, radius_x, radius_y):
-    """How much of each pixel the ellipse covers, 0 to 1: its edge is a ramp about one pixel wide."""
+def _ellipse(x, y, centre_x, centre_y, radius_x, radius_y, softness=1):
+    """How much of each pixel the ellipse covers, 0 to 1: its edge is a ramp about `softness` pixels wide."""
     distance = np.sqrt(((x - centre_x) / radius_x) ** 2 + ((y - centre_y) / radius_y) ** 2)
-    edge = SIZE / 2 * np.minimum(radius_x, radius_y)  # pixels for a change of 1 in `distance`
+    edge = SIZE / 2 / softness * np.minimum(radius_x, radius_y)  # ramp widths for a change of 1 in `distance`
     return np.clip(0.5 + (1 - distance) * edge, 0, 1)
+
+
+def _band(y, centre, half_width):
+    """How much of each pixel lies within `half_width` of `centre`: 0 to 1."""
+    return np.clip(0.5 + (half_width - np.abs(y - centre)) * (SIZE / 2), 0, 1)
+
+
+def _above(y, limit):
+    """How much of each pixel lies above the line y = limit: 0 to 1, over a ramp of two pixels."""
+    return np.clip(0.5 + (limit - y) * (SIZE / 4), 0, 1)

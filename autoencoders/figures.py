@@ -32,6 +32,25 @@ def reconstruction_figure(originals, reconstructions, errors):
     return figure
 
 
+def contact_sheet_figure(originals, reconstructions, columns=8):
+    """Many images to the left, and in the same places to the right their reconstructions.
+
+    originals, reconstructions: uint8 (N, 64, 64, 3).
+    """
+    rows = -(-len(originals) // columns)
+    title = (
+        f"{len(originals)} validation images, and to the right what\nthe decoder makes of the 24 numbers of their codes"
+    )
+    figure, axes = _picture_grid([0] * rows, 2 * columns + 1, zoom=1, left=MARGIN, title=title)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for place, pair in enumerate(zip(originals, reconstructions)):
+        row, column = divmod(place, columns)
+        for axis, image in zip((axes[row, column], axes[row, columns + 1 + column]), pair):
+            _show(axis, image)
+    return figure
+
+
 def learning_curve_figure(history, baselines):
     """The training and the validation error of each epoch, over the level of each baseline.
 

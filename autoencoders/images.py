@@ -1,19 +1,30 @@
-"""Images: a file of uint8 pictures, mapped and not loaded, and mini-batches of it for a model.
+"""Images: a .npy file or a folder of pictures, mapped and not loaded, and mini-batches of it for a model.
 
 Pictures are uint8 (N, 64, 64, 3). A model sees them channel-first,
 flattened to (N, 12288), and scaled to [-1, 1].
 """
 
+import hashlib
+import json
 import os
+import warnings
+from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
 
 from autoencoders.faces import make_faces
+from nnlite.serialization import replacing
 
 SHAPE = (64, 64, 3)
 EMBEDDED_COUNT = 4000
 EMBEDDED_LIMIT = 100_000
 VALIDATION_SHARE = 0.1
+
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
+CACHE_VERSION = 1  # another number for another way to decode
+NAMED = 3  # unreadable files that a message names
 
 _LEVELS = (2 * np.arange(256) / 255 - 1).astype(np.float32)  # what each of the 256 grey levels becomes
 
@@ -32,11 +43,13 @@ def to_pixels(features):
 class ImageSet:
     """Some rows of an array of images. The array may be a memory map: only the rows that are asked for are read."""
 
-    def __init__(self, array, name="images", rows=None):
-        """array: uint8 (N, 64, 64, 3); name: what errors call it; rows: indices of the set's images, by default all."""
+    def __init__(self, array, name="images", rows=None, unreadable=()):
+        """array: uint8 (N, 64, 64, 3); name: what errors call it; rows: indices of the set's images, by default all;
+        unreadable: a text for each file of a folder that could not be read."""
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1:] != SHAPE or len(array) == 0:
             raise ValueError(f"{name}: found {array.dtype} {array.shape}, wanted images: uint8 (N, 64, 64, 3), N not 0")
         self.name = name
+        self.unreadable = unreadable
         self._array = array
         self._rows = np.arange(len(array)) if rows is None else rows
 
@@ -70,17 +83,23 @@ class ImageSet:
         return self._take(self._rows[:count] if rng is None else rng.choice(self._rows, count, replace=False))
 
     def _take(self, rows):
-        return ImageSet(self._array, self.name, rows)
+        return ImageSet(self._array, self.name, rows, self.unreadable)
 
 
 def load_images(path=None, *, count=None, rng=None):
-    """Open a .npy file of images, uint8 (N, 64, 64, 3), or paint embedded faces if `path` is None.
+    """Open a .npy file of images, uint8 (N, 64, 64, 3), or a folder of pictures, or paint embedded faces.
 
-    count: use so many images, by default 4,000 embedded faces or the whole file. rng: the Generator that paints
-    the faces (default_rng(0) by default) or draws the `count` images of a file (the first ones by default).
-    The file is memory-mapped: none of it is read here. Nothing in it is ever unpickled.
+    path: the file or folder; None for embedded faces. count: use so many images, by default 4,000 embedded faces,
+    else all. rng: the Generator that paints the faces (default_rng(0) by default) or draws the `count` images of
+    `path` (the first ones by default).
 
-    Raises OSError if the file cannot be opened, and ValueError, naming the file, if it is not as described.
+    A file is memory-mapped: none of it is read here, and nothing in it is ever unpickled. The pictures of a folder
+    and its subfolders (JPEG, PNG, WebP, BMP) are turned upright, laid on white where they are transparent, cropped
+    to the central square, resized to 64 x 64 and kept in a .npy file in the user's cache folder, which is used
+    again until a file is added, removed or changed. `unreadable` of the result names what could not be read.
+
+    Raises OSError if `path` cannot be opened, and ValueError, naming it, if it is not as described or none of a
+    folder's pictures can be read.
     """
     if count is not None and count < 1:
         raise ValueError(f"count is {count}, wanted at least 1 image")
@@ -91,15 +110,13 @@ def load_images(path=None, *, count=None, rng=None):
             )
         rng = np.random.default_rng(0) if rng is None else rng
         return ImageSet(make_faces(EMBEDDED_COUNT if count is None else count, rng)[0], "embedded faces")
-    images = ImageSet(_map_npy(path), path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: found no such file, wanted a .npy file of images or a folder of pictures")
+    images = _open_folder(path) if os.path.isdir(path) else ImageSet(_map_npy(path), path)
     return images if count is None else images.sample(count, rng)
 
 
 def _map_npy(path):
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"{path}: found a folder, wanted a .npy file of images")
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: found no such file, wanted a .npy file of images")
     try:
         return np.lib.format.open_memmap(path, mode="r")  # unlike np.load, it takes .npy alone, and never unpickles
     except OSError:
@@ -108,3 +125,83 @@ def _map_npy(path):
         raise ValueError(
             f"{path}: found no complete array of numbers, wanted a .npy file of images ({error})"
         ) from None
+
+
+def _open_folder(folder):
+    """The ImageSet of the readable pictures, from the cache if the folder is as it was."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in FORMATS and path.is_file())
+    if not paths:
+        raise ValueError(f"{folder}: found no pictures, wanted files that end in {', '.join(FORMATS)}")
+    array_path, manifest_path = _cache_paths(folder)
+    files = [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+    manifest = _read_manifest(manifest_path)
+    if manifest.get("version") != CACHE_VERSION or manifest.get("files") != files or not array_path.exists():
+        manifest = {"version": CACHE_VERSION, "folder": str(folder), "files": files}
+        manifest_path.unlink(missing_ok=True)  # it must never stand beside an array that it does not describe
+        manifest |= _decode(paths, array_path)
+        with replacing(manifest_path) as file:
+            file.write(json.dumps(manifest, indent=2).encode())
+    unreadable = manifest["unreadable"]
+    if len(unreadable) == len(paths):
+        raise ValueError(f"{folder}: found {unreadable_files(unreadable)}, wanted at least one readable picture")
+    return ImageSet(_map_npy(array_path), str(folder), np.array(manifest["rows"]), unreadable)
+
+
+def unreadable_files(unreadable):
+    """The count of unreadable files and the first few with the reason, as a phrase."""
+    rest = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+    return f"{len(unreadable)} unreadable files: {'; '.join(unreadable[:NAMED])}{rest}"
+
+
+def _cache_paths(folder):
+    """(array, manifest) in the user's cache folder, under a name that stands for the folder's full path."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite"
+    cache.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(str(Path(folder).resolve()).encode()).hexdigest()[:16]
+    return cache / f"{name}.npy", cache / f"{name}.json"
+
+
+def _read_manifest(path):
+    try:
+        manifest = json.loads(path.read_text())
+        return manifest if isinstance(manifest, dict) else {}
+    except (OSError, ValueError):
+        return {}  # none yet, or damaged: decode
+
+
+def _decode(paths, array_path):
+    """Write every picture to `array_path`; one that cannot be read leaves a black row, which no one looks at."""
+    rows, unreadable = [], []
+    with replacing(array_path) as file:
+        shape = (len(paths), *SHAPE)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for row, path in enumerate(tqdm(paths, desc="decoding", unit=" pictures", disable=None)):
+            try:
+                image = read_picture(path)
+                rows.append(row)
+            except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
+                image = np.zeros(SHAPE, np.uint8)
+                unreadable.append(f"{path.name} ({str(error).replace(str(path), path.name)})")
+            file.write(image.tobytes())
+    return {"rows": rows, "unreadable": unreadable}
+
+
+def read_picture(path):
+    """A picture as uint8 (64, 64, 3): upright, on white, its central square, resized by a Lanczos filter.
+
+    Raises OSError or another exception of Pillow's if it cannot be read or has more than 89 million pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=sorted(set(FORMATS.values()))) as picture:
+            picture = _to_rgb(ImageOps.exif_transpose(picture))
+    return np.asarray(ImageOps.fit(picture, SHAPE[:2], Image.Resampling.LANCZOS))
+
+
+def _to_rgb(picture):
+    if picture.mode.startswith("I"):  # 16 bits of grey, which convert() would clip instead of scaling
+        return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture.convert("RGB")

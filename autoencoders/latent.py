@@ -1,6 +1,41 @@
-"""Edits of a code: scaling one element of it, or all, and how far that moves the picture."""
+"""Edits of a code, and what they change: measured on the picture, and said in a sentence.
+
+Letters for shapes: N pictures, D = 12288 pixels in [-1, 1], Z code, F factors. A measurement is one number a
+picture; colours are measured in grey levels, 0 to 255.
+"""
 
 import numpy as np
+
+# Where things are in a face that is centred, as those of the embedded faces and of aligned photographs are.
+BACKGROUND = np.zeros((64, 64), bool)
+BACKGROUND[:40, :8] = BACKGROUND[:40, -8:] = True
+FACE = np.s_[..., 26:52, 18:46]  # eyes, nose and mouth
+NOSE = np.s_[..., 33:43, 26:38]
+CHEEKS = np.s_[..., 36:43, [20, 21, 22, 23, 24, 25, 38, 39, 40, 41, 42, 43]]
+
+RIDGE = 10.0  # small enough to read a smile, large enough not to read the noise of a decoder
+WORTH_SAYING = 0.5  # the r^2 of a factor that is read well enough to be mentioned
+
+# For each quantity: how a sentence says that it rose, that it fell, and from which change on it says so at all.
+PHRASES = {
+    "brightness": ("brighter", "darker", 2.0),
+    "redness": ("redder", "less red", 2.0),
+    "greenness": ("greener", "less green", 2.0),
+    "blueness": ("bluer", "less blue", 2.0),
+    "saturation": ("more saturated", "paler", 2.0),
+    "background contrast": ("more contrast within the background", "less contrast within the background", 2.0),
+    "background to face": ("face and background farther apart", "face and background closer together", 2.0),
+    "sharpness": ("sharper eyes, nose and mouth", "blurrier eyes, nose and mouth", 0.5),
+    "skin distance": ("skin farther from the original's colour", "skin closer to the original's colour", 2.0),
+    "skin": ("lighter skin", "darker skin", 0.1),
+    "hair": ("lighter hair", "darker hair", 0.1),
+    "hair_length": ("longer hair", "shorter hair", 0.1),
+    "smile": ("more of a smile", "a sterner mouth", 0.1),
+    "mouth_opening": ("a wider open mouth", "a more closed mouth", 0.1),
+    "eye_size": ("larger eyes", "smaller eyes", 0.1),
+    "head_turn": ("head turned to the right", "head turned to the left", 0.1),
+    "light": ("light more from the right", "light more from the left", 0.1),
+}
 
 
 def scale_code(code, factor, element=None):
@@ -28,3 +63,83 @@ def scan_elements(decoder, code, factors):
     pictures = decoder(codes).reshape(Z, len(factors), -1)  # (Z, F, D)
     changes = np.sqrt(np.mean((pictures - decoder(code)) ** 2, axis=(1, 2)))  # (Z,)
     return pictures, changes
+
+
+def measure(pictures, originals, probe=None):
+    """What can be seen in each picture: {quantity: (N,)}.
+
+    pictures, originals: (N, D); the originals are needed for the distance of the skin's colour alone, the length
+    of the difference of two colours. redness, greenness and blueness: a channel above the mean of the other two;
+    saturation: the largest channel above the smallest; contrast: the standard deviation of brightness; sharpness
+    and detail: the mean slope of brightness, in grey levels a pixel. probe: a FactorProbe, whose factors are added.
+    """
+    levels = (pictures.reshape(-1, 3, 64, 64) + 1) * 127.5  # (N, 3, 64, 64)
+    red, green, blue = levels.mean(axis=(2, 3)).T  # (N,) each
+    light = np.einsum("nchw,c->nhw", levels, [0.299, 0.587, 0.114])  # (N, 64, 64), the luma of ITU-R BT.601
+    slope = np.hypot(*np.gradient(light, axis=(1, 2)))  # (N, 64, 64)
+    background = levels[:, :, BACKGROUND].mean(axis=2)  # (N, 3)
+    original_levels = (originals.reshape(-1, 3, 64, 64) + 1) * 127.5
+    skin, original_skin = (array[CHEEKS].mean(axis=(2, 3)) for array in (levels, original_levels))  # (N, 3)
+    measured = {
+        "brightness": light.mean(axis=(1, 2)),
+        "redness": red - (green + blue) / 2,
+        "greenness": green - (red + blue) / 2,
+        "blueness": blue - (red + green) / 2,
+        "saturation": np.ptp(levels, axis=1).mean(axis=(1, 2)),
+        "background contrast": light[:, BACKGROUND].std(axis=1),
+        "background detail": slope[:, BACKGROUND].mean(axis=1),
+        "background to face": np.linalg.norm(background - levels[FACE].mean(axis=(2, 3)), axis=1),
+        "sharpness": slope[FACE].mean(axis=(1, 2)),
+        "nose sharpness": slope[NOSE].mean(axis=(1, 2)),
+        "skin distance": np.linalg.norm(skin - original_skin, axis=1),
+    }
+    return measured if probe is None else measured | probe.read(pictures)
+
+
+def changes(edited, plain, originals, probe=None):
+    """What an edit changed: measure(edited) - measure(plain), and "distance", the root mean square in grey levels.
+
+    edited: pictures of edited codes, plain: of the codes as they are, originals: (N, D) each. Returns {name: (N,)}.
+    """
+    after, before = measure(edited, originals, probe), measure(plain, originals, probe)
+    distance = 127.5 * np.sqrt(np.mean((edited - plain) ** 2, axis=1))
+    return {name: after[name] - before[name] for name in after} | {"distance": distance}
+
+
+def sentence(edit, changed):
+    """One English sentence on an edit: `edit`, its name; `changed`, {quantity: change}, numbers."""
+    said = []
+    for name, (risen, fallen, smallest) in PHRASES.items():
+        change = changed.get(name, 0.0)
+        if abs(change) >= smallest:
+            said.append(f"{risen if change > 0 else fallen} ({change:+.{1 if smallest > 0.1 else 2}f})")
+    return f"{edit}: {', '.join(said)}." if said else f"{edit}: no change worth a word."
+
+
+class FactorProbe:
+    """Reads the factors of embedded faces from pictures: ridge regression on the pixels.
+
+    r2: {factor: r^2 on the fifth of the faces that it was not fitted on}. `read` returns only the factors with an
+    r^2 of at least 0.5.
+    """
+
+    def __init__(self, features, factors):
+        """features: (N, D); factors: {name: (N,)}, as make_faces returns them."""
+        values = np.stack(list(factors.values()), axis=1)  # (N, F)
+        fitted = len(features) * 4 // 5
+        self._mean, self._value_mean = features[:fitted].mean(axis=0), values[:fitted].mean(axis=0)  # (D,), (F,)
+        X, Y = features[:fitted] - self._mean, values[:fitted] - self._value_mean  # (n, D), (n, F)
+        # W = (X^T X + r I)^-1 X^T Y = X^T (X X^T + r I)^-1 Y, of which the second inverse is the smaller
+        weights = X.T @ np.linalg.solve(X @ X.T + RIDGE * np.eye(fitted), Y)  # (D, F)
+        self._weights = weights.astype(features.dtype)
+        held_out = values[fitted:]
+        residual = self._predict(features[fitted:]) - held_out
+        self.r2 = dict(zip(factors, (1 - residual.var(axis=0) / held_out.var(axis=0)).tolist()))
+
+    def _predict(self, pictures):
+        return (pictures - self._mean) @ self._weights + self._value_mean  # (N, F)
+
+    def read(self, pictures):
+        """{factor: (N,)} of pictures (N, D)."""
+        columns = zip(self.r2.items(), self._predict(pictures).T)
+        return {name: column for (name, r2), column in columns if r2 >= WORTH_SAYING}

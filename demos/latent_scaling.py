@@ -1,15 +1,22 @@
-"""Latent scaling: one image's code x with an element, or the whole code, multiplied and divided by 5."""
+"""Latent scaling: one image's code x with an element, or the whole code, multiplied and divided by 5; what that
+changes, measured; and what the source document says of it, judged over many faces."""
+
+import json
 
 import numpy as np
 
-from autoencoders import scale_code
+from autoencoders import make_faces, scale_code
+from autoencoders.claims import judge_claims
 from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
 from autoencoders.images import to_features
-from autoencoders.latent import scan_elements
+from autoencoders.latent import FactorProbe, changes, scan_elements, sentence
 from demos import settings
 from demos.trained import trained_autoencoder
+from nnlite.serialization import replacing
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
+PROBE_FACES = 2500
+JUDGED = 300
 
 
 def main(argv=None):
@@ -20,28 +27,99 @@ def run(options, training_set, validation_set):
     model, _ = trained_autoencoder(options, training_set, validation_set)
     original = to_features(validation_set[:1])  # (1, D)
     code = model.encoder(original)  # (1, Z)
-    scan, changes = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, F, D), (Z,)
-    second = 1 + int(np.argmax(changes[1:])) if options.element is None else options.element
+    scan, moved = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, F, D), (Z,)
+    second = 1 + int(np.argmax(moved[1:])) if options.element is None else options.element
 
+    plain = model.decoder(code)  # (1, D)
     titles = ["original", f"reconstruction\nlength of x[0]: {np.linalg.norm(code):.2f}"]
-    pictures = [original[0], model.decoder(code)[0]]
+    pictures = {"original": original, "reconstruction": plain}
     for element in (0, second, None):
         for sign, factor in (("*", 5), ("/", 1 / 5)):
             edited = scale_code(code, factor, element)
-            pictures.append(model.decoder(edited)[0])
-            if element is None:
-                titles.append(f"x[0]{sign}5\nlength: {np.linalg.norm(code):.2f} → {np.linalg.norm(edited):.2f}")
-            else:
-                titles.append(f"x[0][{element}]{sign}5\n{code[0, element]:.2f} → {edited[0, element]:.2f}")
-
-    print(f"scaled    x[0][0], x[0][{second}], and the whole code x[0] of the first validation image")
-    print(f"          the picture changes most by x[0][{np.argmax(changes)}], least by x[0][{np.argmin(changes)}]\n")
+            edit = f"x[0]{sign}5" if element is None else f"x[0][{element}]{sign}5"
+            before, after = (np.linalg.norm(c) if element is None else c[0, element] for c in (code, edited))
+            titles.append(f"{edit}\n{'length: ' if element is None else ''}{before:.2f} → {after:.2f}")
+            pictures[edit] = model.decoder(edited)
     for name, figure in (
-        ("latent_scaling.png", latent_scaling_figure(titles, np.array(pictures), reference=1)),
-        ("latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], changes)),
+        ("latent_scaling.png", latent_scaling_figure(titles, np.concatenate(list(pictures.values())), reference=1)),
+        ("latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved)),
     ):
         figure.savefig(options.out / name)
         print(f"figure    {options.out / name}", flush=True)
+
+    probe = None
+    if options.data is None:
+        probe = FactorProbe(*_probe_faces(options))
+    measured = {
+        edit: {name: float(change[0]) for name, change in changes(picture, plain, original, probe).items()}
+        for edit, picture in pictures.items()
+        if edit not in ("original", "reconstruction")
+    }
+    originals = to_features(validation_set[:JUDGED])  # (N, D)
+    results = {
+        "edits": {
+            edit: {"sentence": sentence(edit, changed), "changes": changed} for edit, changed in measured.items()
+        },
+        "probe_r2": {} if probe is None else probe.r2,
+        "faces": len(originals),
+        "claims": judge_claims(model, originals, probe=probe),
+    }
+    text = _report(results)
+    print(f"\n{text}")
+    for name, content in (("latent_scaling.json", json.dumps(results, indent=2)), ("latent_scaling.md", text)):
+        with replacing(options.out / name) as file:
+            file.write(content.encode())
+
+
+def _probe_faces(options):
+    """(features, factors) of faces that are in neither set, for another generator paints them."""
+    images, factors = make_faces(PROBE_FACES, np.random.default_rng((options.seed, 1)))
+    return to_features(images), factors
+
+
+def _report(results):
+    """The sentences, the changes, the probe's r^2 and the claims, as Markdown that also reads well in a terminal."""
+    edits = results["edits"]
+    quantities = list(next(iter(edits.values()))["changes"])
+    lines = [
+        "Each edit against the plain reconstruction of the first validation image (colours in grey levels, 0 to 255):",
+        "",
+    ]
+    lines += [f"- {edit['sentence']}" for edit in edits.values()]
+    lines += [
+        "",
+        *_table(["change of", *edits], [[q, *(f"{e['changes'][q]:+.2f}" for e in edits.values())] for q in quantities]),
+    ]
+    if results["probe_r2"]:
+        r2 = ", ".join(f"{name} {value:.2f}" for name, value in results["probe_r2"].items())
+        lines += ["", f"Factors are read by a linear probe, whose r^2 on faces it was not fitted on is: {r2}."]
+    lines += [
+        "",
+        f"The source document's claims, over {results['faces']} validation faces, each against its reconstruction:",
+        "",
+    ]
+    rows = []
+    for row in results["claims"]:
+        score = f"{row['mean']:+.2f} ± {row['standard_error']:.2f}" if "mean" in row else ""
+        best = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}" if "best_element" in row else ""
+        rows.append([row["edit"], row["claim"], row["verdict"], score, best])
+    lines += _table(["edit", "claim", "verdict", "mean ± standard error", "holds most for"], rows)
+    lines += [
+        "",
+        "The mean is that of a score which is positive where the claim is true. The elements of a code have no fixed",
+    ]
+    lines += [
+        "meaning: another seed gives element 0 another one, so the last column names the element that fits best.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(heads, rows):
+    """The lines of a Markdown table whose columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows)]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
 
 
 if __name__ == "__main__":

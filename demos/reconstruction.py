@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from autoencoders.figures import learning_curve_figure, reconstruction_figure
+from autoencoders.figures import contact_sheet_figure, learning_curve_figure, reconstruction_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import reconstruction_errors
 from demos import settings
 from demos.trained import trained_autoencoder
 
 SHOWN = 10
+SHEET = 64
 PCA_IMAGES = 4000  # fitted on at most so many: the time grows with the cube, the error hardly falls
 
 
@@ -28,11 +29,12 @@ def run(options, training_set, validation_set):
     print(f"  PCA, {components:2} components  {pca_error:.4f}  (fitted on {len(fitted)} training images)")
     print(f"  mean image          {mean_error:.4f}\n")
 
-    originals = validation_set[:SHOWN]
+    originals = validation_set[:SHEET]
     reconstructions = to_pixels(model(to_features(originals)))
     baselines = {f"PCA, {components} components": pca_error, "mean image": mean_error}
     for name, figure in (
-        ("reconstruction.png", reconstruction_figure(originals, reconstructions, errors[:SHOWN])),
+        ("reconstruction.png", reconstruction_figure(originals[:SHOWN], reconstructions[:SHOWN], errors[:SHOWN])),
+        ("contact_sheet.png", contact_sheet_figure(originals, reconstructions)),
         ("learning_curve.png", learning_curve_figure(history, baselines)),
     ):
         figure.savefig(options.out / name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from autoencoders import load_images
-from autoencoders.images import EMBEDDED_COUNT
+from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.kernels import backend
 
 EPOCHS = 24
@@ -34,13 +34,17 @@ def parse(prog, description, argv):
     """The options as an argparse.Namespace, `epochs` resolved, with the name of the matrix `backend`."""
     parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     add = functools.partial(parser.add_argument, metavar="N")
-    add("--data", metavar="FILE", help="images to train on: .npy, uint8 (N, 64, 64, 3) (default: embedded faces)")
-    add("--validation", metavar="FILE", help="images to validate on (default: a tenth of the data, never trained on)")
+    add(
+        "--data",
+        metavar="PATH",
+        help="images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)",
+    )
+    add("--validation", metavar="PATH", help="images to validate on (default: a tenth of the data, never trained on)")
     add("--out", metavar="FOLDER", type=Path, default="out", help="where figures and weights go (default: %(default)s)")
     add("--epochs", type=_positive, help=f"passes over the images (default: {EPOCHS})")
     add("--batch-size", type=_positive, default=128, help="images in a step (default: %(default)s)")
     add("--seed", type=_natural, default=0, help="of weights, faces, split and order (default: %(default)s)")
-    add("--images", type=_positive, help=f"how many to use (default: the whole file, or {EMBEDDED_COUNT} faces)")
+    add("--images", type=_positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
     add(
         "--element",
         type=_element,
@@ -71,8 +75,10 @@ def _open_images(options):
         training, validation = _load(options)
     except (OSError, ValueError) as error:
         _fail(options.prog, error)
-    print(f"images    {training.name}: {len(training)} to train on")
-    print(f"          {validation.name}: {len(validation)} to validate on")
+    for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
+        print(f"{heading:10}{images.name}: {len(images)} to {use} on")
+        if images.unreadable and not (heading == "" and options.validation is None):
+            print(f"          without {unreadable_files(images.unreadable)}")
     print(f"training  {options.epochs} epochs, batch size {options.batch_size}, seed {options.seed}")
     print(f"backend   {options.backend}")
     print(f"output    {options.out}\n", flush=True)

@@ -72,5 +72,6 @@ def _settings(options, training_set, validation_set):
 def _state(path):
     if path is None:
         return "embedded faces"
-    status = Path(path).stat()
-    return [str(Path(path).resolve()), status.st_size, status.st_mtime_ns]
+    path = Path(path)
+    files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (path, *sorted(path.rglob("*")))]
+    return [str(path.resolve()), hashlib.sha256(repr(files).encode()).hexdigest()]

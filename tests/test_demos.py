@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autoencoders import ImageSet
 from autoencoders.images import to_features
@@ -33,7 +34,13 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
     assert run.stdout.count("trained in") == run.stdout.count("reused") == 1
     assert "every gradient is right" in run.stdout
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"reconstruction.png", "learning_curve.png", "latent_scaling.png", "latent_sheet.png"} < written
+    assert {
+        "contact_sheet.png",
+        "reconstruction.png",
+        "learning_curve.png",
+        "latent_scaling.png",
+        "latent_sheet.png",
+    } < written
 
 
 def test_reconstruction_prints_the_model_and_its_error_beside_the_baselines(out, capsys):
@@ -94,6 +101,37 @@ def test_the_record_holds_settings_and_history(out):
     assert record["settings"]["epochs"] == len(record["history"]["validation_loss"]) == 1
 
 
+def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(out, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    for number in range(12):
+        Image.new("RGB", (64, 64), (20 * number, 0, 0)).save(tmp_path / "folder" / f"{number}.png")
+    (tmp_path / "folder" / "broken.png").write_bytes(b"no picture")
+    latent_scaling.main(["--epochs", "1", "--data", str(tmp_path / "folder"), "--out", str(tmp_path / "out")])
+    printed = capsys.readouterr().out
+    assert "11 to train on\n          without 1 unreadable files: broken.png" in printed
+
+
+def test_sentences_changes_and_claims_are_printed_and_written(out, capsys):
+    latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
+    printed, written = capsys.readouterr().out, (out / "latent_scaling.md").read_text()
+    results = json.loads((out / "latent_scaling.json").read_text())
+    assert written in printed
+    assert list(results["edits"]) == ["x[0][0]*5", "x[0][0]/5", "x[0][3]*5", "x[0][3]/5", "x[0]*5", "x[0]/5"]
+    for edit in results["edits"].values():
+        assert edit["sentence"] in written
+        assert f"{edit['changes']['brightness']:+.2f}" in written
+    for row in results["claims"]:
+        assert re.search(rf"{re.escape(row['edit'])} +\| {re.escape(row['claim'])} +\| {row['verdict']}", written)
+
+
+def test_on_photographs_a_smile_is_not_measured(images, tmp_path):
+    latent_scaling.main(["--epochs", "1", "--data", str(images), "--validation", str(images), "--out", str(tmp_path)])
+    claims = json.loads((tmp_path / "latent_scaling.json").read_text())["claims"]
+    unmeasured = [row["claim"] for row in claims if row["verdict"] == "not measured"]
+    assert unmeasured == ["more smile", "sterner look"]
+
+
 def test_the_second_element_may_be_chosen(out, capsys):
     latent_scaling.main([*QUICK, "--element", "7", "--out", str(out)])
     assert "x[0][0], x[0][7], and the whole code" in capsys.readouterr().out
@@ -128,7 +166,9 @@ def test_help_names_every_option_with_its_default(capsys):
 
 BAD = {
     "a missing file": (["--data", "{tmp}/missing.npy"], "missing.npy: found no such file, wanted a .npy file"),
-    "a folder": (["--data", "{tmp}"], "found a folder, wanted a .npy file of images"),
+    "an empty folder": (["--data", "{tmp}/empty"], "empty: found no pictures, wanted files that end in .jpg"),
+    "a folder of broken pictures": (["--data", "{tmp}/broken"], "broken: found 1 unreadable files: a.png (cannot"),
+    "a folder with one picture": (["--data", "{tmp}/single"], "single: found 1 image, wanted at least 2"),
     "a damaged header": (["--data", "{tmp}/header.npy"], "header.npy: found no complete array of numbers"),
     "a negative shape": (["--data", "{tmp}/negative.npy"], "negative.npy: found no complete array of numbers"),
     "too many faces": (["--images", "999999999999"], "wanted at most 100000 embedded faces"),
@@ -154,13 +194,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsys):
+def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsys, monkeypatch):
     np.save(tmp_path / "shape.npy", np.zeros((5, 8, 8, 3), np.uint8))
     np.save(tmp_path / "dtype.npy", np.zeros((5, 64, 64, 3)))
     np.save(tmp_path / "one.npy", np.zeros((1, 64, 64, 3), np.uint8))
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
     (tmp_path / "truncated.npy").write_bytes((tmp_path / "dtype.npy").read_bytes()[:9999])
     (tmp_path / "empty.npy").write_bytes(b"")
+    for folder in ("empty", "broken", "single"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"no picture")
+    Image.new("RGB", (80, 70)).save(tmp_path / "single" / "a.png")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     one = (tmp_path / "one.npy").read_bytes()
     (tmp_path / "header.npy").write_bytes(one.replace(b"(1, 64", b"(1, (("))
     (tmp_path / "negative.npy").write_bytes(one.replace(b"(1, 64", b"(-1,64"))

@@ -34,6 +34,7 @@ def all_figures(images):
     features = to_features(images)
     return {
         "reconstruction": figures.reconstruction_figure(images, images, np.arange(4) / 8),
+        "contact sheet": figures.contact_sheet_figure(images[:3], images[:3], columns=2),
         "learning curve": figures.learning_curve_figure(History([0.3, 0.1], [0.2, 0.15]), {"PCA": 0.12, "mean": 0.4}),
         "latent scaling": figures.latent_scaling_figure(["one", "two", "three", "four\n1 → 5"], features, reference=1),
         "latent sheet": figures.latent_sheet_figure(
@@ -42,7 +43,9 @@ def all_figures(images):
     }
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "learning curve", "latent scaling", "latent sheet"])
+@pytest.mark.parametrize(
+    "name", ["reconstruction", "contact sheet", "learning curve", "latent scaling", "latent sheet"]
+)
 def test_no_text_is_cut_off(images, name):
     figure = all_figures(images)[name]
     drawn(figure)
@@ -51,7 +54,9 @@ def test_no_text_is_cut_off(images, name):
     assert tight.x0 >= 0 and tight.y0 >= 0 and tight.x1 <= width and tight.y1 <= height
 
 
-@pytest.mark.parametrize("name, zoom", [("reconstruction", 2), ("latent scaling", 3), ("latent sheet", 2)])
+@pytest.mark.parametrize(
+    "name, zoom", [("reconstruction", 2), ("contact sheet", 1), ("latent scaling", 3), ("latent sheet", 2)]
+)
 def test_every_pixel_of_an_image_is_a_square_of_its_colour(images, name, zoom):
     figure = all_figures(images)[name]
     shown = images[1] if name == "latent sheet" else images[0]  # the sheet begins with the largest change

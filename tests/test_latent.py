@@ -1,8 +1,28 @@
 import numpy as np
 import pytest
 
-from autoencoders import scale_code
-from autoencoders.latent import scan_elements
+from autoencoders import make_faces, scale_code
+from autoencoders.images import to_features
+from autoencoders.latent import BACKGROUND, FACE, PHRASES, FactorProbe, changes, measure, scan_elements, sentence
+
+
+@pytest.fixture(scope="module")
+def probe():
+    images, factors = make_faces(1500, np.random.default_rng(3))
+    return FactorProbe(to_features(images), factors)
+
+
+def flat(red, green, blue):
+    """A picture (1, D) of one colour, in grey levels."""
+    return np.repeat(np.array([red, green, blue]) / 127.5 - 1, 64 * 64)[None]
+
+
+def with_contrast(picture, where, amplitude):
+    """Every second column lighter, every other darker, by `amplitude` grey levels."""
+    stripes = np.where(np.arange(64) // 2 % 2, amplitude, -amplitude) / 127.5
+    picture = picture.reshape(1, 3, 64, 64).copy()
+    picture[..., where] += np.broadcast_to(stripes, (64, 64))[where]
+    return picture.reshape(1, -1)
 
 
 def test_one_element_of_every_row_is_scaled():
@@ -33,3 +53,77 @@ def test_a_scan_decodes_every_element_times_every_factor_and_measures_the_change
     pictures, changes = scan_elements(decoder, np.array([[2.0, 3.0]]), factors=[1, 3])
     assert np.array_equal(pictures, [[[2, 0], [6, 0]], [[2, 0], [2, 0]]])
     assert np.allclose(changes, [np.sqrt((6 - 2) ** 2 / 4), 0])
+
+
+def test_colours_are_measured_in_grey_levels():
+    measured = measure(flat(100, 50, 20), flat(100, 50, 30))
+    assert np.isclose(measured["brightness"], 0.299 * 100 + 0.587 * 50 + 0.114 * 20)
+    assert np.allclose([measured[name] for name in ("redness", "greenness", "blueness")], [[65], [-10], [-55]])
+    assert np.isclose(measured["saturation"], 80)
+    assert np.isclose(measured["skin distance"], 10)
+    for name in ("background contrast", "background detail", "background to face", "sharpness", "nose sharpness"):
+        assert np.isclose(measured[name], 0, atol=1e-9)
+
+
+def test_contrast_and_detail_of_the_background_are_measured_there():
+    grey = flat(128, 128, 128)
+    measured = measure(with_contrast(grey, BACKGROUND, 10), grey)
+    assert np.isclose(measured["background contrast"], 10) and measured["background detail"] > 4
+    assert np.isclose(measured["sharpness"], 0, atol=1e-9)
+
+
+def test_sharpness_is_measured_in_the_face():
+    grey, where = flat(128, 128, 128), np.zeros((64, 64), bool)
+    where[FACE] = True
+    measured = measure(with_contrast(grey, where, 10), grey)
+    assert measured["sharpness"] > 4 and measured["nose sharpness"] > 4
+    assert np.isclose(measured["background contrast"], 0, atol=1e-9)
+
+
+def test_changes_are_differences_and_the_distance_is_their_root_mean_square():
+    plain, edited = flat(100, 100, 100), flat(110, 110, 110)
+    changed = changes(edited, plain, plain)
+    assert np.isclose(changed["brightness"], 10) and np.isclose(changed["distance"], 10)
+
+
+def test_swapping_the_pictures_of_two_edits_swaps_their_sentences():
+    original, plain = flat(100, 90, 80), flat(90, 90, 80)
+    edited = {"a": flat(60, 50, 40), "b": flat(200, 90, 80)}
+
+    def said(edit, picture):
+        changed = changes(picture, plain, original)
+        return sentence(edit, {name: float(change[0]) for name, change in changed.items()})
+
+    assert said("a", edited["a"]).split(": ")[1] != said("a", edited["b"]).split(": ")[1]
+    assert said("a", edited["b"]) == said("b", edited["b"]).replace("b: ", "a: ")
+
+
+@pytest.mark.parametrize("name", PHRASES)
+def test_the_opposite_sign_turns_a_sentence_round(name):
+    risen, fallen, smallest = PHRASES[name]
+    assert sentence("x[0]*5", {name: 2 * smallest}).startswith(f"x[0]*5: {risen} (+")
+    assert sentence("x[0]*5", {name: -2 * smallest}).startswith(f"x[0]*5: {fallen} (-")
+
+
+def test_a_small_change_is_not_mentioned():
+    assert sentence("x[0]/5", {"brightness": 1.0}) == "x[0]/5: no change worth a word."
+
+
+def test_the_probe_reads_the_factors_of_plain_faces(probe):
+    for name in ("smile", "skin", "hair", "light", "background_red", "background_green", "background_blue"):
+        assert probe.r2[name] > 0.8
+
+
+def test_the_r2_of_the_probe_is_that_on_faces_it_has_not_seen(probe):
+    images, factors = make_faces(300, np.random.default_rng(4))
+    read = probe.read(to_features(images))
+    for name, values in read.items():
+        r2 = 1 - np.mean((values - factors[name]) ** 2) / factors[name].var()
+        assert abs(r2 - probe.r2[name]) < 0.1
+
+
+def test_a_factor_that_is_read_badly_is_not_mentioned(rng):
+    features, seen = rng.standard_normal((2, 200, 40)), rng.standard_normal(40)
+    probe = FactorProbe(features[0], {"seen": features[0] @ seen, "unseen": rng.standard_normal(200)})
+    assert probe.r2["unseen"] < 0.5 < probe.r2["seen"]
+    assert list(probe.read(features[1])) == ["seen"]

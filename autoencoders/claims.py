@@ -1,0 +1,78 @@
+"""What the source document says of its edits, judged over many faces.
+
+An edit is compared with the plain reconstruction of the same face. Each claim becomes a score, which is positive
+for a face of which it is true, and its mean over the faces is held against its standard error.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from autoencoders.latent import measure, scale_code
+
+
+class Claim(NamedTuple):
+    """`quantity` rises (sign 1) or falls (sign -1) below or above `share` of what it is in the plain reconstruction."""
+
+    text: str
+    whole: bool  # about the whole code, or about one element of it
+    factor: float
+    quantity: str
+    sign: int
+    share: float = 1.0
+
+    def scores(self, edited, plain):
+        """(N,), positive where the claim is true; edited, plain: {quantity: (N,)}."""
+        return self.sign * (edited[self.quantity] - self.share * plain[self.quantity])
+
+
+CLAIMS = (
+    Claim("sharper features", False, 5, "sharpness", 1),
+    Claim("more smile", False, 5, "smile", 1),
+    Claim("blurrier nose", False, 1 / 5, "nose sharpness", -1),
+    Claim("sterner look", False, 1 / 5, "smile", -1),
+    Claim("brighter, whitish", True, 1 / 5, "brightness", 1),
+    Claim("background contrast nearly gone: under a quarter", True, 1 / 5, "background contrast", -1, 1 / 4),
+    Claim("skin colour closer to the original's", True, 1 / 5, "skin distance", -1),
+    Claim("background details gone: under a quarter", True, 5, "background detail", -1, 1 / 4),
+    Claim("darker", True, 5, "brightness", -1),
+    Claim("redder", True, 5, "redness", 1),
+)
+
+
+def verdict(mean, standard_error):
+    """ "holds" or "does not hold" if the mean is more than two standard errors from 0, else "too small to say"."""
+    if not abs(mean) > 2 * standard_error:
+        return "too small to say"
+    return "holds" if mean > 0 else "does not hold"
+
+
+def judge_claims(model, originals, *, element=0, probe=None):
+    """Judge every claim over the faces `originals`, (N, D): a list of rows, dicts of plain values.
+
+    element: the element that the claims about one element speak of. Elements have no fixed meaning, so a row of
+    theirs also names the element for which the claim holds most, and its mean. probe: a FactorProbe; without one,
+    nothing is known of a smile, and its rows say "not measured".
+    """
+    codes = model.encoder(originals)  # (N, Z)
+    plain = measure(model.decoder(codes), originals, probe)
+
+    def measured(factor, element):
+        return measure(model.decoder(scale_code(codes, factor, element)), originals, probe)
+
+    elements = range(codes.shape[1])
+    edits = {(factor, None): measured(factor, None) for factor in (5, 1 / 5)}
+    edits |= {(factor, k): measured(factor, k) for factor in (5, 1 / 5) for k in elements}
+    rows = []
+    for claim in CLAIMS:
+        target = "x[0]" if claim.whole else f"x[0][{element}]"
+        row = {"edit": target + ("*5" if claim.factor == 5 else "/5"), "claim": claim.text, "verdict": "not measured"}
+        if claim.quantity in plain and len(originals) > 1:  # one face has no standard error
+            scores = claim.scores(edits[claim.factor, None if claim.whole else element], plain)
+            mean, standard_error = float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores)))
+            row |= {"mean": mean, "standard_error": standard_error, "verdict": verdict(mean, standard_error)}
+            if not claim.whole:
+                means = [float(claim.scores(edits[claim.factor, k], plain).mean()) for k in elements]
+                row |= {"best_element": int(np.argmax(means)), "best_mean": max(means)}
+        rows.append(row)
+    return rows
