@@ -39,7 +39,7 @@ def contact_sheet_figure(originals, reconstructions, columns=8):
     """
     rows = -(-len(originals) // columns)
     title = (
-        f"{len(originals)} validation images, and to the right what\nthe decoder makes of the 24 numbers of their codes"
+        f"{len(originals)} validation images, and to the right\nwhat the decoder makes of their codes"
     )
     figure, axes = _picture_grid([0] * rows, 2 * columns + 1, zoom=1, left=MARGIN, title=title)
     for axis in axes.flat:
