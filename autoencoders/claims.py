@@ -52,7 +52,7 @@ def judge_claims(model, originals, *, element=0, probe=None):
 
     element: the element that the claims about one element speak of. Elements have no fixed meaning, so a row of
     theirs also names the element for which the claim holds most, and its mean. probe: a FactorProbe; without one,
-    nothing is known of a smile, and its rows say "not measured".
+    or if it reads no smile in decoded pictures, the rows about a smile say "not measured".
     """
     codes = model.encoder(originals)  # (N, Z)
     plain = measure(model.decoder(codes), originals, probe)

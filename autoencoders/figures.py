@@ -38,9 +38,7 @@ def contact_sheet_figure(originals, reconstructions, columns=8):
     originals, reconstructions: uint8 (N, 64, 64, 3).
     """
     rows = -(-len(originals) // columns)
-    title = (
-        f"{len(originals)} validation images, and to the right\nwhat the decoder makes of their codes"
-    )
+    title = f"{len(originals)} validation images, and to the right\nwhat the decoder makes of their codes"
     figure, axes = _picture_grid([0] * rows, 2 * columns + 1, zoom=1, left=MARGIN, title=title)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -119,12 +119,13 @@ def sentence(edit, changed):
 class FactorProbe:
     """Reads the factors of embedded faces from pictures: ridge regression on the pixels.
 
-    r2: {factor: r^2 on the fifth of the faces that it was not fitted on}. `read` returns only the factors with an
-    r^2 of at least 0.5.
+    r2: {factor: r^2 on the fifth of the faces that it was not fitted on}; decoded_r2: the same on what `model` makes
+    of those faces. `read` returns only the factors for which both are at least 0.5: what a decoder leaves out of
+    its pictures, nobody can read from them.
     """
 
-    def __init__(self, features, factors):
-        """features: (N, D); factors: {name: (N,)}, as make_faces returns them."""
+    def __init__(self, features, factors, model):
+        """features: (N, D); factors: {name: (N,)}, as make_faces returns them; model: features -> features."""
         values = np.stack(list(factors.values()), axis=1)  # (N, F)
         fitted = len(features) * 4 // 5
         self._mean, self._value_mean = features[:fitted].mean(axis=0), values[:fitted].mean(axis=0)  # (D,), (F,)
@@ -133,13 +134,17 @@ class FactorProbe:
         weights = X.T @ np.linalg.solve(X @ X.T + RIDGE * np.eye(fitted), Y)  # (D, F)
         self._weights = weights.astype(features.dtype)
         held_out = values[fitted:]
-        residual = self._predict(features[fitted:]) - held_out
-        self.r2 = dict(zip(factors, (1 - residual.var(axis=0) / held_out.var(axis=0)).tolist()))
+
+        def r2(pictures):
+            squares = np.mean((self._predict(pictures) - held_out) ** 2, axis=0)  # (F,)
+            return dict(zip(factors, (1 - squares / held_out.var(axis=0)).tolist()))
+
+        self.r2, self.decoded_r2 = r2(features[fitted:]), r2(model(features[fitted:]))
 
     def _predict(self, pictures):
         return (pictures - self._mean) @ self._weights + self._value_mean  # (N, F)
 
     def read(self, pictures):
         """{factor: (N,)} of pictures (N, D)."""
-        columns = zip(self.r2.items(), self._predict(pictures).T)
-        return {name: column for (name, r2), column in columns if r2 >= WORTH_SAYING}
+        columns = zip(self.r2, self._predict(pictures).T)
+        return {name: column for name, column in columns if min(self.r2[name], self.decoded_r2[name]) >= WORTH_SAYING}

@@ -49,7 +49,7 @@ def run(options, training_set, validation_set):
 
     probe = None
     if options.data is None:
-        probe = FactorProbe(*_probe_faces(options))
+        probe = FactorProbe(*_probe_faces(options), model)
     measured = {
         edit: {name: float(change[0]) for name, change in changes(picture, plain, original, probe).items()}
         for edit, picture in pictures.items()
@@ -60,7 +60,7 @@ def run(options, training_set, validation_set):
         "edits": {
             edit: {"sentence": sentence(edit, changed), "changes": changed} for edit, changed in measured.items()
         },
-        "probe_r2": {} if probe is None else probe.r2,
+        "probe_r2": {} if probe is None else {name: [probe.r2[name], probe.decoded_r2[name]] for name in probe.r2},
         "faces": len(originals),
         "claims": judge_claims(model, originals, probe=probe),
     }
@@ -91,13 +91,17 @@ def _report(results):
         *_table(["change of", *edits], [[q, *(f"{e['changes'][q]:+.2f}" for e in edits.values())] for q in quantities]),
     ]
     if results["probe_r2"]:
-        r2 = ", ".join(f"{name} {value:.2f}" for name, value in results["probe_r2"].items())
-        lines += ["", f"Factors are read by a linear probe, whose r^2 on faces it was not fitted on is: {r2}."]
-    lines += [
-        "",
-        f"The source document's claims, over {results['faces']} validation faces, each against its reconstruction:",
-        "",
-    ]
+        lines += [
+            "",
+            "A linear probe reads the known factors. Its r^2 on faces it was not fitted on, and on their decodings:",
+        ]
+        read = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in results["probe_r2"].items()]
+        lines += ["", *_table(["factor", "r^2, plain", "r^2, decoded"], read)]
+        lines += ["", "A factor with an r^2 below 0.5 in either column cannot be read, and is not mentioned elsewhere."]
+    heading = (
+        f"The source document's claims, over {results['faces']} validation faces, each against its reconstruction:"
+    )
+    lines += ["", heading, ""]
     rows = []
     for row in results["claims"]:
         score = f"{row['mean']:+.2f} ± {row['standard_error']:.2f}" if "mean" in row else ""

@@ -9,7 +9,7 @@ from autoencoders.latent import BACKGROUND, FACE, PHRASES, FactorProbe, changes,
 @pytest.fixture(scope="module")
 def probe():
     images, factors = make_faces(1500, np.random.default_rng(3))
-    return FactorProbe(to_features(images), factors)
+    return FactorProbe(to_features(images), factors, model=lambda x: x)
 
 
 def flat(red, green, blue):
@@ -124,6 +124,13 @@ def test_the_r2_of_the_probe_is_that_on_faces_it_has_not_seen(probe):
 
 def test_a_factor_that_is_read_badly_is_not_mentioned(rng):
     features, seen = rng.standard_normal((2, 200, 40)), rng.standard_normal(40)
-    probe = FactorProbe(features[0], {"seen": features[0] @ seen, "unseen": rng.standard_normal(200)})
+    probe = FactorProbe(features[0], {"seen": features[0] @ seen, "unseen": rng.standard_normal(200)}, lambda x: x)
     assert probe.r2["unseen"] < 0.5 < probe.r2["seen"]
     assert list(probe.read(features[1])) == ["seen"]
+
+
+def test_a_factor_that_the_decoder_leaves_out_is_not_mentioned(rng):
+    features = rng.standard_normal((200, 2))
+    probe = FactorProbe(features, {"kept": features[:, 0], "lost": features[:, 1]}, model=lambda x: x * [1, 0])
+    assert probe.r2["lost"] > 0.5 > probe.decoded_r2["lost"]
+    assert list(probe.read(features)) == ["kept"]
