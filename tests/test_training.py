@@ -32,8 +32,8 @@ def recorded_batches(monkeypatch):
 
 
 def test_training_lowers_the_error_on_both_sets(faces):
-    history = train(small_model(), faces, epochs=8, batch_size=8, lr=0.01, rng=np.random.default_rng(0))
-    assert len(history.train_loss) == len(history.validation_loss) == 8
+    history = train(small_model(), faces, epochs=24, batch_size=8, lr=0.01, rng=np.random.default_rng(0))
+    assert len(history.train_loss) == len(history.validation_loss) == 24
     assert history.train_loss[-1] < 0.7 * history.train_loss[0]
     assert history.validation_loss[-1] < 0.7 * history.validation_loss[0]
 
