@@ -41,7 +41,7 @@ CLAIMS = (
 
 
 def verdict(mean, standard_error):
-    """ "holds" or "does not hold" if the mean is more than two standard errors from 0, else "too small to say"."""
+    """Say "holds" or "does not hold" if the mean is more than two standard errors from 0, else "too small to say"."""
     if not abs(mean) > 2 * standard_error:
         return "too small to say"
     return "holds" if mean > 0 else "does not hold"
@@ -61,8 +61,7 @@ def judge_claims(model, originals, *, element=0, probe=None):
         return measure(model.decoder(scale_code(codes, factor, element)), originals, probe)
 
     elements = range(codes.shape[1])
-    edits = {(factor, None): measured(factor, None) for factor in (5, 1 / 5)}
-    edits |= {(factor, k): measured(factor, k) for factor in (5, 1 / 5) for k in elements}
+    edits = {(factor, k): measured(factor, k) for factor in (5, 1 / 5) for k in (None, *elements)}
     rows = []
     for claim in CLAIMS:
         target = "x[0]" if claim.whole else f"x[0][{element}]"
