@@ -10,9 +10,9 @@ SIZE = 64
 MIDDLE = np.s_[:, 18:58, 8:56]
 CHUNK = 32  # images painted at a time: few enough for the processor's cache
 
-SKIN = np.array([[84, 52, 38], [250, 214, 188]], np.float32) / 255  # darkest, lightest
+SKIN = np.array([[112, 74, 56], [250, 214, 188]], np.float32) / 255  # darkest, lightest
 HAIR = np.array([[26, 19, 16], [226, 188, 116]], np.float32) / 255
-LIPS = np.array([0.60, 0.16, 0.18], np.float32)
+LIPS = np.array([0.62, 0.10, 0.14], np.float32)
 MOUTH = np.array([0.20, 0.05, 0.06], np.float32)
 TEETH = np.array([0.93, 0.91, 0.88], np.float32)
 EYE_WHITE = np.array([0.94, 0.94, 0.92], np.float32)
@@ -33,9 +33,6 @@ RANGES = {
     "background_blue": (0, 1),
     "background_slope": (-1, 1),
     "clothes": (0, 1),
-    "head_width": (0, 1),
-    "head_x": (-1, 1),
-    "head_y": (-1, 1),
 }
 
 
@@ -64,14 +61,13 @@ def _paint(factors):
     clothes = np.stack([0.12 + 0.6 * f["clothes"], 0.18 + 0.5 * f["clothes"], 0.3 + 0.4 * f["clothes"]], axis=-1)
 
     # Coordinates in head radii around the head's centre; features of a face that turns move farther than its outline.
-    y, x = (np.mgrid[:SIZE, :SIZE].astype(np.float32) + 0.5) / (SIZE / 2) - 1  # pixel centres in [-1, 1]
+    centres = (np.arange(SIZE, dtype=np.float32) + 0.5) / (SIZE / 2) - 1  # of pixels, in [-1, 1]
+    y, x = np.meshgrid(centres, centres, indexing="ij")  # (64, 64) each
+    y, x = y[None], x[None]  # (1, 64, 64)
     background = np.stack([0.15 + 0.7 * f[f"background_{name}"] for name in ("red", "green", "blue")], axis=-1)
     picture = background - (0.12 * f["background_slope"] * y)[..., None]  # (N, 64, 64, 3)
-    x = x - 0.06 * f["head_x"]  # (N, 64, 64)
-    y = y - 0.05 * f["head_y"]
-    wide = 0.44 + 0.1 * f["head_width"]
-    turn = 0.13 * f["head_turn"]
-    side = 0.75 * f["light"]  # of the direction of the light, (side, -0.35, rest)
+    turn = 0.11 * f["head_turn"]
+    side = 0.6 * f["light"]  # of the direction of the light, (side, -0.35, rest)
     front = np.sqrt(1 - side**2 - 0.35**2)
 
     def paint(coverage, colour):
@@ -82,25 +78,25 @@ def _paint(factors):
         depth = np.sqrt(np.maximum(1 - u**2 - v**2, 0))
         return (0.55 + 0.6 * np.maximum(u * side - 0.35 * v + depth * front, 0))[..., None]
 
-    head = lit((x - turn / 4) / (1.15 * wide), (y - 0.02) / 0.8)  # (N, 64, 64, 1)
+    head = lit((x - turn / 4) / 0.56, (y - 0.02) / 0.8)  # (N, 64, 64, 1)
     shoulders = lit(x / 0.9, (y - 1.1) / 0.6)
 
     # Behind the face: hair that falls to its length, neck, clothes.
-    length = 0.35 + 0.6 * f["hair_length"]
-    paint(_ellipse(x, y, 0, length - 0.5, wide + 0.13, length + 0.28), hair * head * 0.8)
+    length = 0.4 + 0.45 * f["hair_length"]
+    paint(_ellipse(x, y, 0, length - 0.5, 0.62, length + 0.28), hair * head * 0.8)
     paint(_ellipse(x, y, 0, 0.7, 0.2, 0.4), skin * head * 0.75)
     paint(_ellipse(x, y, 0, 1.15, 0.85, 0.4), clothes * shoulders)
 
     # The face, its shadows, and the hair over the forehead.
-    paint(_ellipse(x, y, turn / 4, 0.08, wide, 0.64), skin * head)
-    crown = _ellipse(x, y, 0, -0.2, wide + 0.11, 0.58) * _above(y, -0.3 - 0.5 * (x - turn) ** 2 + 0.25 * np.abs(x))
+    paint(_ellipse(x, y, turn / 4, 0.08, 0.49, 0.64), skin * head)
+    crown = _ellipse(x, y, 0, -0.2, 0.6, 0.58) * _above(y, -0.3 - 0.5 * (x - turn) ** 2 + 0.25 * np.abs(x))
     paint(crown, hair * head)
 
     # All that follows lies in the middle of the picture: a view of that alone halves the work.
     whole, picture, x, y, head = picture, picture[MIDDLE], x[MIDDLE], y[MIDDLE], head[MIDDLE]
     for sign in (-1, 1):
         eye = turn + 0.2 * sign
-        open_ = 0.05 + 0.055 * f["eye_size"]
+        open_ = 0.05 + 0.075 * f["eye_size"]
         paint(0.35 * _ellipse(x, y, eye, -0.02, 0.15, 0.1 + open_, 3), skin * head * 0.6)
         white = _ellipse(x, y, eye, 0, 0.115, open_)
         paint(white, EYE_WHITE * head)
@@ -120,12 +116,12 @@ def _paint(factors):
     paint(0.7 * _ellipse(x, y, nose, 0.28, 0.085, 0.035, 2), skin * head * 0.55)
 
     # The mouth: a curve y(x) whose ends rise with the smile, opened to teeth and dark, lips above and below.
-    across = (x - turn) / 0.22
-    curve = 0.47 + 0.075 * f["smile"] * (1 - 2 * across**2)
-    gap = 0.005 + 0.075 * f["mouth_opening"] * np.maximum(1 - across**2, 0)
-    ends = _band(x, turn, 0.22 + 0.03 * f["smile"])
+    across = (x - turn) / 0.27
+    curve = 0.47 + 0.11 * f["smile"] * (1 - 2 * across**2)
+    gap = 0.005 + 0.1 * f["mouth_opening"] * np.maximum(1 - across**2, 0)
+    ends = _band(x, turn, 0.27 + 0.03 * f["smile"])
     taper = np.sqrt(np.maximum(1.05 - across**2, 0))
-    paint(ends * _band(y, curve, gap + 0.05 * taper), LIPS * head)
+    paint(ends * _band(y, curve, gap + 0.06 * taper), LIPS * head)
     paint(ends * _band(y, curve, gap), MOUTH)
     paint(ends * _band(y, curve - 0.6 * gap, 0.35 * gap), TEETH * head)
     return np.rint(np.clip(whole, 0, 1) * 255).astype(np.uint8)

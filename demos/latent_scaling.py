@@ -11,8 +11,8 @@ from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
 from autoencoders.images import to_features
 from autoencoders.latent import FactorProbe, changes, scan_elements, sentence
 from demos import settings
+from demos.output import save_figure, save_text, table
 from demos.trained import trained_autoencoder
-from nnlite.serialization import replacing
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
 PROBE_FACES = 2500
@@ -40,12 +40,9 @@ def run(options, training_set, validation_set):
             before, after = (np.linalg.norm(c) if element is None else c[0, element] for c in (code, edited))
             titles.append(f"{edit}\n{'length: ' if element is None else ''}{before:.2f} → {after:.2f}")
             pictures[edit] = model.decoder(edited)
-    for name, figure in (
-        ("latent_scaling.png", latent_scaling_figure(titles, np.concatenate(list(pictures.values())), reference=1)),
-        ("latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved)),
-    ):
-        figure.savefig(options.out / name)
-        print(f"figure    {options.out / name}", flush=True)
+    edits = latent_scaling_figure(titles, np.concatenate(list(pictures.values())), reference=1)
+    save_figure(options, "latent_scaling.png", edits)
+    save_figure(options, "latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved))
 
     probe = None
     if options.data is None:
@@ -66,9 +63,8 @@ def run(options, training_set, validation_set):
     }
     text = _report(results)
     print(f"\n{text}")
-    for name, content in (("latent_scaling.json", json.dumps(results, indent=2)), ("latent_scaling.md", text)):
-        with replacing(options.out / name) as file:
-            file.write(content.encode())
+    save_text(options, "latent_scaling.json", json.dumps(results, indent=2))
+    save_text(options, "latent_scaling.md", text)
 
 
 def _probe_faces(options):
@@ -88,7 +84,7 @@ def _report(results):
     lines += [f"- {edit['sentence']}" for edit in edits.values()]
     lines += [
         "",
-        *_table(["change of", *edits], [[q, *(f"{e['changes'][q]:+.2f}" for e in edits.values())] for q in quantities]),
+        *table(["change of", *edits], [[q, *(f"{e['changes'][q]:+.2f}" for e in edits.values())] for q in quantities]),
     ]
     if results["probe_r2"]:
         lines += [
@@ -96,7 +92,7 @@ def _report(results):
             "A linear probe reads the known factors. Its r^2 on faces it was not fitted on, and on their decodings:",
         ]
         read = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in results["probe_r2"].items()]
-        lines += ["", *_table(["factor", "r^2, plain", "r^2, decoded"], read)]
+        lines += ["", *table(["factor", "r^2, plain", "r^2, decoded"], read)]
         lines += ["", "A factor with an r^2 below 0.5 in either column cannot be read, and is not mentioned elsewhere."]
     heading = (
         f"The source document's claims, over {results['faces']} validation faces, each against its reconstruction:"
@@ -107,7 +103,7 @@ def _report(results):
         score = f"{row['mean']:+.2f} ± {row['standard_error']:.2f}" if "mean" in row else ""
         best = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}" if "best_element" in row else ""
         rows.append([row["edit"], row["claim"], row["verdict"], score, best])
-    lines += _table(["edit", "claim", "verdict", "mean ± standard error", "holds most for"], rows)
+    lines += table(["edit", "claim", "verdict", "mean ± standard error", "holds most for"], rows)
     lines += [
         "",
         "The mean is that of a score which is positive where the claim is true. The elements of a code have no fixed",
@@ -117,13 +113,6 @@ def _report(results):
         "",
     ]
     return "\n".join(lines)
-
-
-def _table(heads, rows):
-    """The lines of a Markdown table whose columns are aligned."""
-    widths = [max(map(len, column)) for column in zip(heads, *rows)]
-    lines = [heads, ["-" * width for width in widths], *rows]
-    return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
 
 
 if __name__ == "__main__":

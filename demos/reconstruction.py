@@ -6,6 +6,7 @@ from autoencoders.figures import contact_sheet_figure, learning_curve_figure, re
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import reconstruction_errors
 from demos import settings
+from demos.output import save_figure
 from demos.trained import trained_autoencoder
 
 SHOWN = 10
@@ -32,13 +33,10 @@ def run(options, training_set, validation_set):
     originals = validation_set[:SHEET]
     reconstructions = to_pixels(model(to_features(originals)))
     baselines = {f"PCA, {components} components": pca_error, "mean image": mean_error}
-    for name, figure in (
-        ("reconstruction.png", reconstruction_figure(originals[:SHOWN], reconstructions[:SHOWN], errors[:SHOWN])),
-        ("contact_sheet.png", contact_sheet_figure(originals, reconstructions)),
-        ("learning_curve.png", learning_curve_figure(history, baselines)),
-    ):
-        figure.savefig(options.out / name)
-        print(f"figure    {options.out / name}", flush=True)
+    first = reconstruction_figure(originals[:SHOWN], reconstructions[:SHOWN], errors[:SHOWN])
+    save_figure(options, "reconstruction.png", first)
+    save_figure(options, "contact_sheet.png", contact_sheet_figure(originals, reconstructions))
+    save_figure(options, "learning_curve.png", learning_curve_figure(history, baselines))
 
 
 def _pca_errors(fitted, validation_set, components):

@@ -13,7 +13,7 @@ from autoencoders import load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.kernels import backend
 
-EPOCHS = 24
+EPOCHS = 20
 QUICK_EPOCHS = 5
 QUICK_IMAGES = 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
@@ -42,7 +42,7 @@ def parse(prog, description, argv):
     add("--validation", metavar="PATH", help="images to validate on (default: a tenth of the data, never trained on)")
     add("--out", metavar="FOLDER", type=Path, default="out", help="where figures and weights go (default: %(default)s)")
     add("--epochs", type=_positive, help=f"passes over the images (default: {EPOCHS})")
-    add("--batch-size", type=_positive, default=128, help="images in a step (default: %(default)s)")
+    add("--batch-size", type=_positive, default=64, help="images in a step (default: %(default)s)")
     add("--seed", type=_natural, default=0, help="of weights, faces, split and order (default: %(default)s)")
     add("--images", type=_positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
     add(

@@ -9,8 +9,8 @@ from pathlib import Path
 import nnlite
 from autoencoders import FCNAutoencoder, History, faces, fcn, images, train, training
 from demos import settings
+from demos.output import save_text
 from nnlite import load_weights, save_weights
-from nnlite.serialization import replacing
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
@@ -49,8 +49,7 @@ def trained_autoencoder(options, training_set, validation_set):
     )
     record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
     save_weights(weights, model)
-    with replacing(record) as file:
-        file.write(json.dumps({"settings": wanted, "history": dataclasses.asdict(history)}, indent=2).encode())
+    save_text(options, record.name, json.dumps({"settings": wanted, "history": dataclasses.asdict(history)}, indent=2))
     print(f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}\n", flush=True)
     return model, history
 

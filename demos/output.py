@@ -1,0 +1,23 @@
+"""What the demos leave: figures and texts in the output folder, tables in Markdown."""
+
+from nnlite.serialization import replacing
+
+
+def save_figure(options, name, figure):
+    """Save a figure as PNG in the output folder, and say so."""
+    with replacing(options.out / name) as file:
+        figure.savefig(file, format="png")
+    print(f"figure    {options.out / name}", flush=True)
+
+
+def save_text(options, name, text):
+    """Write a text file into the output folder, whole or not at all."""
+    with replacing(options.out / name) as file:
+        file.write(text.encode())
+
+
+def table(heads, rows):
+    """The lines of a Markdown table whose columns are aligned, so that it reads well in a terminal too."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows)]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
