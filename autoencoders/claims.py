@@ -1,4 +1,4 @@
-"""What the source document says of its edits, judged over many faces.
+"""What the source document, a student's report on such an autoencoder, says of its edits, judged over many faces.
 
 An edit is compared with the plain reconstruction of the same face. Each claim becomes a score, which is positive
 for a face of which it is true, and its mean over the faces is held against its standard error.
@@ -70,6 +70,7 @@ def judge_claims(model, originals, *, element=0, probe=None):
             scores = claim.scores(edits[claim.factor, None if claim.whole else element], plain)
             mean, standard_error = float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores)))
             row |= {"mean": mean, "standard_error": standard_error, "verdict": verdict(mean, standard_error)}
+            row["share_true"] = float(np.mean(scores > 0))
             if not claim.whole:
                 means = [float(claim.scores(edits[claim.factor, k], plain).mean()) for k in elements]
                 row |= {"best_element": int(np.argmax(means)), "best_mean": max(means)}

@@ -7,7 +7,7 @@ ball would be: a point is the brighter, the more its surface faces the light.
 import numpy as np
 
 SIZE = 64
-MIDDLE = np.s_[:, 18:58, 8:56]
+MIDDLE = np.s_[:, 18:58, 8:56]  # where eyes, nose and mouth can be
 CHUNK = 32  # images painted at a time: few enough for the processor's cache
 
 SKIN = np.array([[112, 74, 56], [250, 214, 188]], np.float32) / 255  # darkest, lightest
@@ -60,60 +60,50 @@ def _paint(factors):
     hair = HAIR[0] + f["hair"][..., None] * (HAIR[1] - HAIR[0])
     clothes = np.stack([0.12 + 0.6 * f["clothes"], 0.18 + 0.5 * f["clothes"], 0.3 + 0.4 * f["clothes"]], axis=-1)
 
-    # Coordinates in head radii around the head's centre; features of a face that turns move farther than its outline.
+    # Coordinates from the centre, in half pictures, y downward. In a face that turns, features move more than its edge.
     centres = (np.arange(SIZE, dtype=np.float32) + 0.5) / (SIZE / 2) - 1  # of pixels, in [-1, 1]
     y, x = np.meshgrid(centres, centres, indexing="ij")  # (64, 64) each
     y, x = y[None], x[None]  # (1, 64, 64)
     background = np.stack([0.15 + 0.7 * f[f"background_{name}"] for name in ("red", "green", "blue")], axis=-1)
     picture = background - (0.12 * f["background_slope"] * y)[..., None]  # (N, 64, 64, 3)
     turn = 0.11 * f["head_turn"]
-    side = 0.6 * f["light"]  # of the direction of the light, (side, -0.35, rest)
-    front = np.sqrt(1 - side**2 - 0.35**2)
-
-    def paint(coverage, colour):
-        picture[...] += coverage[..., None] * (colour - picture)
-
-    def lit(u, v):
-        """Brightness of a ball at (u, v) from its centre, in radii."""
-        depth = np.sqrt(np.maximum(1 - u**2 - v**2, 0))
-        return (0.55 + 0.6 * np.maximum(u * side - 0.35 * v + depth * front, 0))[..., None]
-
-    head = lit((x - turn / 4) / 0.56, (y - 0.02) / 0.8)  # (N, 64, 64, 1)
-    shoulders = lit(x / 0.9, (y - 1.1) / 0.6)
+    light = _direction(0.6 * f["light"])
+    head = _brightness(light, (x - turn / 4) / 0.56, (y - 0.02) / 0.8)  # (N, 64, 64, 1)
+    shoulders = _brightness(light, x / 0.9, (y - 1.1) / 0.6)
 
     # Behind the face: hair that falls to its length, neck, clothes.
     length = 0.4 + 0.45 * f["hair_length"]
-    paint(_ellipse(x, y, 0, length - 0.5, 0.62, length + 0.28), hair * head * 0.8)
-    paint(_ellipse(x, y, 0, 0.7, 0.2, 0.4), skin * head * 0.75)
-    paint(_ellipse(x, y, 0, 1.15, 0.85, 0.4), clothes * shoulders)
+    _lay(picture, _ellipse(x, y, 0, length - 0.5, 0.62, length + 0.28), hair * head * 0.8)
+    _lay(picture, _ellipse(x, y, 0, 0.7, 0.2, 0.4), skin * head * 0.75)
+    _lay(picture, _ellipse(x, y, 0, 1.15, 0.85, 0.4), clothes * shoulders)
 
     # The face, its shadows, and the hair over the forehead.
-    paint(_ellipse(x, y, turn / 4, 0.08, 0.49, 0.64), skin * head)
+    _lay(picture, _ellipse(x, y, turn / 4, 0.08, 0.49, 0.64), skin * head)
     crown = _ellipse(x, y, 0, -0.2, 0.6, 0.58) * _above(y, -0.3 - 0.5 * (x - turn) ** 2 + 0.25 * np.abs(x))
-    paint(crown, hair * head)
+    _lay(picture, crown, hair * head)
 
     # All that follows lies in the middle of the picture: a view of that alone halves the work.
-    whole, picture, x, y, head = picture, picture[MIDDLE], x[MIDDLE], y[MIDDLE], head[MIDDLE]
+    middle, x, y, head = picture[MIDDLE], x[MIDDLE], y[MIDDLE], head[MIDDLE]
     for sign in (-1, 1):
         eye = turn + 0.2 * sign
         open_ = 0.05 + 0.075 * f["eye_size"]
-        paint(0.35 * _ellipse(x, y, eye, -0.02, 0.15, 0.1 + open_, 3), skin * head * 0.6)
+        _lay(middle, 0.35 * _ellipse(x, y, eye, -0.02, 0.15, 0.1 + open_, 3), skin * head * 0.6)
         white = _ellipse(x, y, eye, 0, 0.115, open_)
-        paint(white, EYE_WHITE * head)
-        paint(white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.062, 0.085), IRIS * head)
-        paint(white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.03, 0.04), BLACK)
+        _lay(middle, white, EYE_WHITE * head)
+        _lay(middle, white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.062, 0.085), IRIS * head)
+        _lay(middle, white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.03, 0.04), BLACK)
         lid = _band(y, -open_ + 4 * (x - eye) ** 2, 0.022) * _band(x, eye, 0.13)
-        paint(0.8 * lid, skin * head * 0.3)
+        _lay(middle, 0.8 * lid, skin * head * 0.3)
         brow = _band(y, -0.17 - 0.03 * f["eye_size"] + 1.6 * (x - eye) ** 2, 0.026) * _band(x, eye, 0.15)
-        paint(0.85 * brow, hair * head * 0.6)
+        _lay(middle, 0.85 * brow, hair * head * 0.6)
 
-        paint(0.25 * _ellipse(x, y, turn + 0.27 * sign, 0.28, 0.13, 0.11, 4), (skin + 0.3 * LIPS) * head)
+        _lay(middle, 0.25 * _ellipse(x, y, turn + 0.27 * sign, 0.28, 0.13, 0.11, 4), (skin + 0.3 * LIPS) * head)
 
     # The nose: a ridge that is bright on the side of the light and casts its shadow to the other.
     nose = turn * 1.35
-    paint(0.5 * _ellipse(x, y, nose - 0.07 * f["light"], 0.13, 0.05, 0.2, 3), skin * head * 0.62)
-    paint(0.35 * _ellipse(x, y, nose + 0.03 * f["light"], 0.12, 0.035, 0.18, 3), np.minimum(skin * 1.25, 1))
-    paint(0.7 * _ellipse(x, y, nose, 0.28, 0.085, 0.035, 2), skin * head * 0.55)
+    _lay(middle, 0.5 * _ellipse(x, y, nose - 0.07 * f["light"], 0.13, 0.05, 0.2, 3), skin * head * 0.62)
+    _lay(middle, 0.35 * _ellipse(x, y, nose + 0.03 * f["light"], 0.12, 0.035, 0.18, 3), np.minimum(skin * 1.25, 1))
+    _lay(middle, 0.7 * _ellipse(x, y, nose, 0.28, 0.085, 0.035, 2), skin * head * 0.55)
 
     # The mouth: a curve y(x) whose ends rise with the smile, opened to teeth and dark, lips above and below.
     across = (x - turn) / 0.27
@@ -121,10 +111,27 @@ def _paint(factors):
     gap = 0.005 + 0.1 * f["mouth_opening"] * np.maximum(1 - across**2, 0)
     ends = _band(x, turn, 0.27 + 0.03 * f["smile"])
     taper = np.sqrt(np.maximum(1.05 - across**2, 0))
-    paint(ends * _band(y, curve, gap + 0.06 * taper), LIPS * head)
-    paint(ends * _band(y, curve, gap), MOUTH)
-    paint(ends * _band(y, curve - 0.6 * gap, 0.35 * gap), TEETH * head)
-    return np.rint(np.clip(whole, 0, 1) * 255).astype(np.uint8)
+    _lay(middle, ends * _band(y, curve, gap + 0.06 * taper), LIPS * head)
+    _lay(middle, ends * _band(y, curve, gap), MOUTH)
+    _lay(middle, ends * _band(y, curve - 0.6 * gap, 0.35 * gap), TEETH * head)
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+def _lay(picture, coverage, colour):
+    """Lay a colour over the picture, in place, as far as it covers each pixel."""
+    picture += coverage[..., None] * (colour - picture)
+
+
+def _direction(side):
+    """The unit vector (right, down, to the viewer) that points to a light above, `side` of it to the right."""
+    return side, -0.35, np.sqrt(1 - side**2 - 0.35**2)
+
+
+def _brightness(light, u, v):
+    """That of a ball at (u, v) from its centre, in radii: its surface there faces (u, v, depth)."""
+    depth = np.sqrt(np.maximum(1 - u**2 - v**2, 0))
+    facing = u * light[0] + v * light[1] + depth * light[2]  # the cosine of the angle between surface and light
+    return (0.55 + 0.6 * np.maximum(facing, 0))[..., None]
 
 
 def _ellipse(x, y, centre_x, centre_y, radius_x, radius_y, softness=1):

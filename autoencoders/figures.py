@@ -88,7 +88,7 @@ def latent_scaling_figure(titles, pictures, reference):
     channel is lighter where the picture has more of it; the largest change, which the text under it gives, is
     drawn as white or black.
     """
-    title = "What the decoder makes of an image's code x,\nand of x with an element, or all of it, scaled"
+    title = "What the decoder makes of a code x[0], scaled as a whole\nor in its element k, x[0][k]; length: Euclidean"
     figure, axes = _picture_grid([2 * LINE, 0], len(pictures), zoom=3, left=145, foot=LINE, title=title)
     for column, (title, picture) in enumerate(zip(titles, pictures)):
         _show(axes[0, column], _to_image(picture), above=title)
@@ -96,6 +96,7 @@ def latent_scaling_figure(titles, pictures, reference):
         largest = np.abs(difference).max()
         if largest == 0:
             axes[1, column].set_axis_off()
+            axes[1, column].text(0.5, 0.5, "none", ha="center", va="center", fontsize=9)
             continue
         _show(axes[1, column], _to_image(difference / largest), below=f"white +{largest:.2f}, black -{largest:.2f}")
     _name_row(axes[0, 0], "picture")

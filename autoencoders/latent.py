@@ -1,7 +1,7 @@
 """Edits of a code, and what they change: measured on the picture, and said in a sentence.
 
-Letters for shapes: N pictures, D = 12288 pixels in [-1, 1], Z code, F factors. A measurement is one number a
-picture; colours are measured in grey levels, 0 to 255.
+Letters for shapes: N pictures, D = 12288 values in [-1, 1], Z code, S scales, F factors of the embedded faces. A
+measurement is one number a picture; colours are measured in grey levels, 0 to 255.
 """
 
 import numpy as np
@@ -18,23 +18,25 @@ WORTH_SAYING = 0.5  # the r^2 of a factor that is read well enough to be mention
 
 # For each quantity: how a sentence says that it rose, that it fell, and from which change on it says so at all.
 PHRASES = {
-    "brightness": ("brighter", "darker", 2.0),
-    "redness": ("redder", "less red", 2.0),
-    "greenness": ("greener", "less green", 2.0),
-    "blueness": ("bluer", "less blue", 2.0),
-    "saturation": ("more saturated", "paler", 2.0),
-    "background contrast": ("more contrast within the background", "less contrast within the background", 2.0),
-    "background to face": ("face and background farther apart", "face and background closer together", 2.0),
-    "sharpness": ("sharper eyes, nose and mouth", "blurrier eyes, nose and mouth", 0.5),
-    "skin distance": ("skin farther from the original's colour", "skin closer to the original's colour", 2.0),
-    "skin": ("lighter skin", "darker skin", 0.1),
-    "hair": ("lighter hair", "darker hair", 0.1),
-    "hair_length": ("longer hair", "shorter hair", 0.1),
-    "smile": ("more of a smile", "a sterner mouth", 0.1),
-    "mouth_opening": ("a wider open mouth", "a more closed mouth", 0.1),
-    "eye_size": ("larger eyes", "smaller eyes", 0.1),
-    "head_turn": ("head turned to the right", "head turned to the left", 0.1),
-    "light": ("light more from the right", "light more from the left", 0.1),
+    "brightness": ("brighter", "darker", 4.0),
+    "redness": ("redder on the whole", "less red on the whole", 4.0),
+    "face redness": ("a redder face", "a less red face", 4.0),
+    "greenness": ("greener on the whole", "less green on the whole", 4.0),
+    "blueness": ("bluer on the whole", "less blue on the whole", 4.0),
+    "saturation": ("more saturated", "paler", 4.0),
+    "background contrast": ("more contrast within the background", "less contrast within the background", 4.0),
+    "background to face": ("face and background farther apart", "face and background closer together", 4.0),
+    "sharpness": ("sharper eyes, nose and mouth", "blurrier eyes, nose and mouth", 1.0),
+    "skin distance": ("skin farther from the original's colour", "skin closer to the original's colour", 4.0),
+    "skin": ("lighter skin", "darker skin", 0.2),
+    "hair": ("lighter hair", "darker hair", 0.2),
+    "hair_length": ("longer hair", "shorter hair", 0.2),
+    "smile": ("more of a smile", "a sterner mouth", 0.2),
+    "mouth_opening": ("a wider open mouth", "a more closed mouth", 0.2),
+    "eye_size": ("larger eyes", "smaller eyes", 0.2),
+    "head_turn": ("head turned to the right", "head turned to the left", 0.2),
+    "clothes": ("lighter clothes", "darker clothes", 0.2),
+    "light": ("light more from the right", "light more from the left", 0.2),
 }
 
 
@@ -52,15 +54,15 @@ def scale_code(code, factor, element=None):
     return scaled
 
 
-def scan_elements(decoder, code, factors):
-    """Decode `code`, one code (1, Z), with each element scaled by each of F factors.
+def scan_elements(decoder, code, scales):
+    """Decode `code`, one code (1, Z), with each element times each of S scales.
 
-    Returns (pictures, changes): pictures (Z, F, D); changes (Z,), for each element the root mean square, over
-    factors and pixels, of the difference to the picture of the code as it is.
+    Returns (pictures, changes): pictures (Z, S, D); changes (Z,), for each element the root mean square, over
+    scales and pixels, of the difference to the picture of the code as it is.
     """
     Z = code.shape[1]
-    codes = np.concatenate([scale_code(code, factor, element) for element in range(Z) for factor in factors])
-    pictures = decoder(codes).reshape(Z, len(factors), -1)  # (Z, F, D)
+    codes = np.concatenate([scale_code(code, scale, element) for element in range(Z) for scale in scales])
+    pictures = decoder(codes).reshape(Z, len(scales), -1)  # (Z, S, D)
     changes = np.sqrt(np.mean((pictures - decoder(code)) ** 2, axis=(1, 2)))  # (Z,)
     return pictures, changes
 
@@ -71,29 +73,39 @@ def measure(pictures, originals, probe=None):
     pictures, originals: (N, D); the originals are needed for the distance of the skin's colour alone, the length
     of the difference of two colours. redness, greenness and blueness: a channel above the mean of the other two;
     saturation: the largest channel above the smallest; contrast: the standard deviation of brightness; sharpness
-    and detail: the mean slope of brightness, in grey levels a pixel. probe: a FactorProbe, whose factors are added.
+    and detail: the mean slope of brightness, in grey levels a pixel. Contrast and slope are those of the smoothed
+    picture, where the noise that a decoder leaves on single pixels counts for little. probe: a FactorProbe, whose
+    factors are added.
     """
     levels = (pictures.reshape(-1, 3, 64, 64) + 1) * 127.5  # (N, 3, 64, 64)
     red, green, blue = levels.mean(axis=(2, 3)).T  # (N,) each
-    light = np.einsum("nchw,c->nhw", levels, [0.299, 0.587, 0.114])  # (N, 64, 64), the luma of ITU-R BT.601
-    slope = np.hypot(*np.gradient(light, axis=(1, 2)))  # (N, 64, 64)
-    background = levels[:, :, BACKGROUND].mean(axis=2)  # (N, 3)
+    luma = np.einsum("nchw,c->nhw", levels, [0.299, 0.587, 0.114])  # (N, 64, 64), that of ITU-R BT.601
+    smooth = _smoothed(luma)  # (N, 64, 64)
+    slope = np.hypot(*np.gradient(smooth, axis=(1, 2)))  # (N, 64, 64)
+    background, face = levels[:, :, BACKGROUND].mean(axis=2), levels[FACE].mean(axis=(2, 3))  # (N, 3) each
     original_levels = (originals.reshape(-1, 3, 64, 64) + 1) * 127.5
     skin, original_skin = (array[CHEEKS].mean(axis=(2, 3)) for array in (levels, original_levels))  # (N, 3)
     measured = {
-        "brightness": light.mean(axis=(1, 2)),
+        "brightness": luma.mean(axis=(1, 2)),
         "redness": red - (green + blue) / 2,
         "greenness": green - (red + blue) / 2,
         "blueness": blue - (red + green) / 2,
+        "face redness": face[:, 0] - (face[:, 1] + face[:, 2]) / 2,
         "saturation": np.ptp(levels, axis=1).mean(axis=(1, 2)),
-        "background contrast": light[:, BACKGROUND].std(axis=1),
+        "background contrast": smooth[:, BACKGROUND].std(axis=1),
         "background detail": slope[:, BACKGROUND].mean(axis=1),
-        "background to face": np.linalg.norm(background - levels[FACE].mean(axis=(2, 3)), axis=1),
+        "background to face": np.linalg.norm(background - face, axis=1),
         "sharpness": slope[FACE].mean(axis=(1, 2)),
         "nose sharpness": slope[NOSE].mean(axis=(1, 2)),
         "skin distance": np.linalg.norm(skin - original_skin, axis=1),
     }
     return measured if probe is None else measured | probe.read(pictures)
+
+
+def _smoothed(luma):
+    """Each pixel's mean with its eight neighbours, (N, 64, 64); beyond an edge, the edge goes on."""
+    padded = np.pad(luma, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).mean(axis=(3, 4))
 
 
 def changes(edited, plain, originals, probe=None):
@@ -112,7 +124,7 @@ def sentence(edit, changed):
     for name, (risen, fallen, smallest) in PHRASES.items():
         change = changed.get(name, 0.0)
         if abs(change) >= smallest:
-            said.append(f"{risen if change > 0 else fallen} ({change:+.{1 if smallest > 0.1 else 2}f})")
+            said.append(f"{risen if change > 0 else fallen} ({change:+.{1 if smallest >= 1 else 2}f})")
     return f"{edit}: {', '.join(said)}." if said else f"{edit}: no change worth a word."
 
 
@@ -121,12 +133,14 @@ class FactorProbe:
 
     r2: {factor: r^2 on the fifth of the faces that it was not fitted on}; decoded_r2: the same on what `model` makes
     of those faces. `read` returns only the factors for which both are at least 0.5: what a decoder leaves out of
-    its pictures, nobody can read from them.
+    its pictures, nobody can read from them. What it reads lies within the range of the factor: in a picture unlike
+    any face, a line that goes on for ever is no guide.
     """
 
     def __init__(self, features, factors, model):
         """features: (N, D); factors: {name: (N,)}, as make_faces returns them; model: features -> features."""
         values = np.stack(list(factors.values()), axis=1)  # (N, F)
+        self._ranges = {name: (column.min(), column.max()) for name, column in factors.items()}
         fitted = len(features) * 4 // 5
         self._mean, self._value_mean = features[:fitted].mean(axis=0), values[:fitted].mean(axis=0)  # (D,), (F,)
         X, Y = features[:fitted] - self._mean, values[:fitted] - self._value_mean  # (n, D), (n, F)
@@ -147,4 +161,5 @@ class FactorProbe:
     def read(self, pictures):
         """{factor: (N,)} of pictures (N, D)."""
         columns = zip(self.r2, self._predict(pictures).T)
-        return {name: column for name, column in columns if min(self.r2[name], self.decoded_r2[name]) >= WORTH_SAYING}
+        read = {name: column for name, column in columns if min(self.r2[name], self.decoded_r2[name]) >= WORTH_SAYING}
+        return {name: np.clip(column, *self._ranges[name]) for name, column in read.items()}

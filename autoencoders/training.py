@@ -15,7 +15,7 @@ EVALUATION_BATCH = 256
 class History:
     """Mean squared errors, one an epoch.
 
-    train_loss: of each batch before its step, averaged over the images, so under weights that still improved;
+    train_loss: the mean over the epoch, each batch measured before its step, so that it lags behind;
     validation_loss: after the epoch, and therefore at first the smaller one.
     """
 

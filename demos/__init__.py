@@ -1,1 +1,1 @@
-"""Demonstrations: each module draws one figure; `python -m demos` runs them all."""
+"""Demonstrations: a module each; `python -m demos` runs them all."""

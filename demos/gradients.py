@@ -19,9 +19,8 @@ def run(options, training_set=None, validation_set=None):
     print(
         f"checks    seed {options.seed}; complex step in NumPy, central differences on the {options.backend} backend\n"
     )
-    print(
-        "relative error of every gradient in float64, by complex step (wanted: 1e-12) and central differences (1e-7)\n"
-    )
+    print("relative error of every gradient in float64, by complex step (wanted: 1e-12) and central differences (1e-7)")
+    print(f"\n{'':16}  {'gradient of':16}  complex  central")
     failures = []
     for name, layer, x in _subjects(rng):
         try:
@@ -57,8 +56,8 @@ def _subjects(rng):
         ("Tanh", Tanh(), x),
         ("Sequential", Sequential(Linear(6, 5, **f64), Tanh(), Linear(5, 3, **f64)), x),
         ("mse_loss", lambda prediction: mse_loss(prediction, target), x),
-        ("kl_divergence", kl_by_mu, x),
-        ("  by logvar", kl_by_logvar, x),
+        ("KL, by mu", kl_by_mu, x),
+        ("KL, by logvar", kl_by_logvar, x),
         ("FCNAutoencoder", FCNAutoencoder(6, 8, 3, **f64), x),
     ]
 

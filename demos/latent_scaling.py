@@ -17,6 +17,7 @@ from demos.trained import trained_autoencoder
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
 PROBE_FACES = 2500
 JUDGED = 300
+FIGURE_TEXT = "An image, its reconstruction, and six edits of its code, with their differences to the reconstruction"
 
 
 def main(argv=None):
@@ -64,7 +65,8 @@ def run(options, training_set, validation_set):
     text = _report(results)
     print(f"\n{text}")
     save_text(options, "latent_scaling.json", json.dumps(results, indent=2))
-    save_text(options, "latent_scaling.md", text)
+    page = f"# Parts of a code, scaled\n\n![{FIGURE_TEXT}](latent_scaling.png)\n\n{text}"
+    save_text(options, "latent_scaling.md", page)
 
 
 def _probe_faces(options):
@@ -75,44 +77,58 @@ def _probe_faces(options):
 
 def _report(results):
     """The sentences, the changes, the probe's r^2 and the claims, as Markdown that also reads well in a terminal."""
-    edits = results["edits"]
-    quantities = list(next(iter(edits.values()))["changes"])
+    edits, read = results["edits"], results["probe_r2"]
+    quantities = next(iter(edits.values()))["changes"]
     lines = [
-        "Each edit against the plain reconstruction of the first validation image (colours in grey levels, 0 to 255):",
+        "x[0] is the code of the first validation image, x[0][k] its element k. Each edit, against the plain",
+        "reconstruction; colours in grey levels, 0 to 255, known factors on their own scale:",
         "",
+        *(f"- {edit['sentence']}" for edit in edits.values()),
     ]
-    lines += [f"- {edit['sentence']}" for edit in edits.values()]
-    lines += [
-        "",
-        *table(["change of", *edits], [[q, *(f"{e['changes'][q]:+.2f}" for e in edits.values())] for q in quantities]),
-    ]
-    if results["probe_r2"]:
+    for heading, rows in (
+        ("change, grey levels", [name for name in quantities if name not in read]),
+        ("change, known factor", [name for name in quantities if name in read]),
+    ):
+        if rows:
+            cells = [[name, *(f"{edit['changes'][name]:+.2f}" for edit in edits.values())] for name in rows]
+            lines += ["", *table([heading, *edits], cells)]
+    if read:
+        rows = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in read.items()]
         lines += [
             "",
-            "A linear probe reads the known factors. Its r^2 on faces it was not fitted on, and on their decodings:",
+            "A linear probe reads the known factors of a face from its pixels. Its r^2 on faces that it was not fitted",
+            "on, and on their reconstructions:",
+            "",
+            *table(["factor", "r^2, plain", "r^2, reconstructed"], rows),
+            "",
+            "Factors with an r^2 below 0.5 in either column cannot be read, and are in no sentence or claim. The probe",
+            "knows whole faces: the stranger an edited picture looks, the less its reading means.",
         ]
-        read = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in results["probe_r2"].items()]
-        lines += ["", *table(["factor", "r^2, plain", "r^2, decoded"], read)]
-        lines += ["", "A factor with an r^2 below 0.5 in either column cannot be read, and is not mentioned elsewhere."]
-    heading = (
-        f"The source document's claims, over {results['faces']} validation faces, each against its reconstruction:"
-    )
-    lines += ["", heading, ""]
-    rows = []
-    for row in results["claims"]:
-        score = f"{row['mean']:+.2f} ± {row['standard_error']:.2f}" if "mean" in row else ""
-        best = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}" if "best_element" in row else ""
-        rows.append([row["edit"], row["claim"], row["verdict"], score, best])
-    lines += table(["edit", "claim", "verdict", "mean ± standard error", "holds most for"], rows)
+    claims = results["claims"]
     lines += [
         "",
-        "The mean is that of a score which is positive where the claim is true. The elements of a code have no fixed",
-    ]
-    lines += [
-        "meaning: another seed gives element 0 another one, so the last column names the element that fits best.",
+        f"The source document's claims, over {results['faces']} validation images, each against its reconstruction:",
         "",
+        *table(["edit", "claim", "verdict", "mean ± std. error", "true for", "most for"], map(_claim_row, claims)),
+        "",
+        "The mean is that of a score in the units above (details, sharpness: grey levels a pixel), positive where the",
+        "claim is true; within two standard errors it is too small to say. The elements of a code have no fixed",
+        "meaning, another seed gives others: the last column names the element for which the claim holds most.",
     ]
-    return "\n".join(lines)
+    if any("mean" not in row for row in claims):
+        reason = (
+            "one image has no standard error" if results["faces"] == 1 else "no smile can be read from these pictures"
+        )
+        lines += [f"Not measured: {reason}."]
+    return "\n".join([*lines, ""])
+
+
+def _claim_row(row):
+    if "mean" not in row:
+        return [row["edit"], row["claim"], row["verdict"], "", "", ""]
+    best = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}" if "best_element" in row else ""
+    score = f"{row['mean']:+.3g} ± {row['standard_error']:.2g}"
+    return [row["edit"], row["claim"], row["verdict"], score, f"{row['share_true']:.0%}", best]
 
 
 if __name__ == "__main__":

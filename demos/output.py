@@ -18,6 +18,7 @@ def save_text(options, name, text):
 
 def table(heads, rows):
     """The lines of a Markdown table whose columns are aligned, so that it reads well in a terminal too."""
+    rows = list(rows)
     widths = [max(map(len, column)) for column in zip(heads, *rows)]
     lines = [heads, ["-" * width for width in widths], *rows]
     return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]

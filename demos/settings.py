@@ -13,7 +13,7 @@ from autoencoders import load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.kernels import backend
 
-EPOCHS = 20
+EPOCHS = 24
 QUICK_EPOCHS = 5
 QUICK_IMAGES = 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
@@ -79,7 +79,8 @@ def _open_images(options):
         print(f"{heading:10}{images.name}: {len(images)} to {use} on")
         if images.unreadable and not (heading == "" and options.validation is None):
             print(f"          without {unreadable_files(images.unreadable)}")
-    print(f"training  {options.epochs} epochs, batch size {options.batch_size}, seed {options.seed}")
+    steps = math.ceil(len(training) / options.batch_size)
+    print(f"training  {options.epochs} epochs of {steps} steps, batch size {options.batch_size}, seed {options.seed}")
     print(f"backend   {options.backend}")
     print(f"output    {options.out}\n", flush=True)
     return training, validation

@@ -111,7 +111,7 @@ class Linear(Layer):
     """y = x W^T + b, with W and b drawn from U(-1/sqrt(I), 1/sqrt(I)), as torch.nn.Linear draws them.
 
     rng: the numpy Generator to draw from. weight: (out_features, in_features), bias: (out_features,).
-    Real input is cast to `dtype`; complex input is kept, for complex-step checks.
+    Real input is cast to `dtype`; complex input is kept, for complex-step checks (gradcheck.py).
     """
 
     def __init__(self, in_features, out_features, *, rng, dtype=np.float32):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nnlite import SGD, Adam, Parameter
+from nnlite.optim import BLOCK
 
 
 def a_parameter(value, grad):
@@ -32,6 +33,14 @@ def test_adam_worked_by_hand():
     p.grad[...] = -4
     optimizer.step()  # m = 0.5 * 1 - 0.5 * 4 = -1.5, m' = m / 0.75; v = 0.75 * 1 + 0.25 * 16 = 4.75, v' = v / 0.4375
     assert np.isclose(p.data, 0.9 + 0.1 * 2 / np.sqrt(4.75 / 0.4375), rtol=1e-15)
+
+
+def test_adam_steps_every_number_of_a_large_parameter(rng):
+    p = Parameter(rng.standard_normal((3, 2 * BLOCK // 3 + 5)))
+    start = p.data.copy()
+    p.grad[...] = rng.choice([-2, 2], p.data.shape)
+    Adam([p], lr=0.1, eps=0).step()
+    assert np.allclose(p.data, start - 0.1 * np.sign(p.grad), rtol=0, atol=1e-12)
 
 
 def test_adam_takes_no_step_where_the_gradient_is_zero():
