@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoders.latent import measure, scale_code
+from autoencoders.latent import PHRASES, measure, scale_code
 
 
 class Claim(NamedTuple):
@@ -20,6 +20,10 @@ class Claim(NamedTuple):
     quantity: str
     sign: int
     share: float = 1.0
+
+    def smallest(self):
+        """The smallest mean score worth a word: a sentence's, if the claim is about a rise or fall as such."""
+        return PHRASES[self.quantity][2] if self.share == 1 else 0.0
 
     def scores(self, edited, plain):
         """(N,), positive where the claim is true; edited, plain: {quantity: (N,)}."""
@@ -40,9 +44,10 @@ CLAIMS = (
 )
 
 
-def verdict(mean, standard_error):
-    """Say "holds" or "does not hold" if the mean is more than two standard errors from 0, else "too small to say"."""
-    if not abs(mean) > 2 * standard_error:
+def verdict(mean, standard_error, smallest=0.0):
+    """Say "holds" or "does not hold", or "too small to say" if the mean is within two standard errors of 0, or smaller
+    than `smallest`."""
+    if not abs(mean) > 2 * standard_error or abs(mean) < smallest:
         return "too small to say"
     return "holds" if mean > 0 else "does not hold"
 
@@ -69,7 +74,11 @@ def judge_claims(model, originals, *, element=0, probe=None):
         if claim.quantity in plain and len(originals) > 1:  # one face has no standard error
             scores = claim.scores(edits[claim.factor, None if claim.whole else element], plain)
             mean, standard_error = float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores)))
-            row |= {"mean": mean, "standard_error": standard_error, "verdict": verdict(mean, standard_error)}
+            row |= {
+                "mean": mean,
+                "standard_error": standard_error,
+                "verdict": verdict(mean, standard_error, claim.smallest()),
+            }
             row["share_true"] = float(np.mean(scores > 0))
             if not claim.whole:
                 means = [float(claim.scores(edits[claim.factor, k], plain).mean()) for k in elements]

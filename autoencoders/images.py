@@ -129,48 +129,76 @@ def _map_npy(path):
 
 def _open_folder(folder):
     """The ImageSet of the readable pictures, from the cache if the folder is as it was."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in FORMATS and path.is_file())
+    folder = Path(folder)
+    paths, unreadable_folders = _find_pictures(folder)
     if not paths:
-        raise ValueError(f"{folder}: found no pictures, wanted files that end in {', '.join(FORMATS)}")
-    array_path, manifest_path = _cache_paths(folder)
-    files = [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
-    manifest = _read_manifest(manifest_path)
-    if manifest.get("version") != CACHE_VERSION or manifest.get("files") != files or not array_path.exists():
-        manifest = {"version": CACHE_VERSION, "folder": str(folder), "files": files}
-        manifest_path.unlink(missing_ok=True)  # it must never stand beside an array that it does not describe
-        manifest |= _decode(paths, array_path)
+        hidden = f" and {unreadable_files(unreadable_folders)}" if unreadable_folders else ""
+        raise ValueError(f"{folder}: found no pictures{hidden}, wanted files that end in {', '.join(FORMATS)}")
+    array_path, manifest_path = _cache_paths(folder, paths)
+    try:
+        manifest, array = json.loads(manifest_path.read_text()), _map_npy(array_path)
+    except (OSError, ValueError):  # none yet, or damaged
+        manifest = _decode(folder, paths, array_path)
+        array = _map_npy(array_path)
         with replacing(manifest_path) as file:
             file.write(json.dumps(manifest, indent=2).encode())
-    unreadable = manifest["unreadable"]
-    if len(unreadable) == len(paths):
+    unreadable = unreadable_folders + manifest["unreadable"]
+    if not manifest["rows"]:
         raise ValueError(f"{folder}: found {unreadable_files(unreadable)}, wanted at least one readable picture")
-    return ImageSet(_map_npy(array_path), str(folder), np.array(manifest["rows"]), unreadable)
+    return ImageSet(array, str(folder), np.array(manifest["rows"]), unreadable)
+
+
+def _find_pictures(folder):
+    """(paths of the pictures in it and its subfolders, a text for each subfolder that cannot be read)."""
+    unreadable = []
+
+    def note(error):
+        if Path(error.filename) == folder:
+            raise OSError(f"{folder}: found {error.strerror}, wanted a folder that can be read")
+        unreadable.append(f"{Path(error.filename).relative_to(folder)} ({error.strerror})")
+
+    paths = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=note) for name in names]
+    return sorted(path for path in paths if path.suffix.lower() in FORMATS and os.path.isfile(path)), unreadable
 
 
 def unreadable_files(unreadable):
     """The count of unreadable files and the first few with the reason, as a phrase."""
     rest = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
-    return f"{len(unreadable)} unreadable files: {'; '.join(unreadable[:NAMED])}{rest}"
+    plural = "" if len(unreadable) == 1 else "s"
+    return f"{len(unreadable)} unreadable file{plural}: {'; '.join(unreadable[:NAMED])}{rest}"
 
 
-def _cache_paths(folder):
-    """(array, manifest) in the user's cache folder, under a name that stands for the folder's full path."""
+def _cache_paths(folder, paths):
+    """(array, manifest) in the user's cache folder; their names stand for the folder and for the state of its files.
+
+    What was kept of an earlier state of the folder is deleted.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite"
-    cache.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(str(Path(folder).resolve()).encode()).hexdigest()[:16]
-    return cache / f"{name}.npy", cache / f"{name}.json"
-
-
-def _read_manifest(path):
     try:
-        manifest = json.loads(path.read_text())
-        return manifest if isinstance(manifest, dict) else {}
-    except (OSError, ValueError):
-        return {}  # none yet, or damaged: decode
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"{cache}: found {error.strerror}, wanted a cache folder; XDG_CACHE_HOME may name another"
+        ) from None
+    states = [
+        (os.fsencode(path), (state := path.stat()).st_size, state.st_mtime_ns, state.st_ctime_ns) for path in paths
+    ]
+    of_folder, of_state = (
+        hashlib.sha256(data).hexdigest()[:16]
+        for data in (os.fsencode(folder.resolve()), repr((CACHE_VERSION, states)).encode())
+    )
+    array_path, manifest_path = (cache / f"{of_folder}-{of_state}{suffix}" for suffix in (".npy", ".json"))
+    for path in cache.glob(f"{of_folder}-*"):
+        if path.stem != array_path.stem and path.suffix != ".part":
+            path.unlink(missing_ok=True)
+    return array_path, manifest_path
 
 
-def _decode(paths, array_path):
-    """Write every picture to `array_path`; one that cannot be read leaves a black row, which no one looks at."""
+def _decode(folder, paths, array_path):
+    """Write every picture to `array_path`; one that cannot be read leaves a black row, which no one looks at.
+
+    Returns the manifest: {"folder": text, "rows": of the readable pictures, "unreadable": a text for each other one}.
+    """
     rows, unreadable = [], []
     with replacing(array_path) as file:
         shape = (len(paths), *SHAPE)
@@ -181,9 +209,10 @@ def _decode(paths, array_path):
                 rows.append(row)
             except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
                 image = np.zeros(SHAPE, np.uint8)
-                unreadable.append(f"{path.name} ({str(error).replace(str(path), path.name)})")
+                name = str(path.relative_to(folder))
+                unreadable.append(f"{name} ({str(error).replace(str(path), name)})")
             file.write(image.tobytes())
-    return {"rows": rows, "unreadable": unreadable}
+    return {"folder": str(folder), "rows": rows, "unreadable": unreadable}
 
 
 def read_picture(path):
@@ -202,7 +231,7 @@ def read_picture(path):
 
 def _to_rgb(picture):
     if picture.mode.startswith("I"):  # 16 bits of grey, which convert() would clip instead of scaling
-        return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

@@ -10,7 +10,7 @@ import numpy as np
 BACKGROUND = np.zeros((64, 64), bool)
 BACKGROUND[:40, :8] = BACKGROUND[:40, -8:] = True
 FACE = np.s_[..., 26:52, 18:46]  # eyes, nose and mouth
-NOSE = np.s_[..., 33:43, 26:38]
+NOSE = np.s_[..., 33:42, 26:38]
 CHEEKS = np.s_[..., 36:43, [20, 21, 22, 23, 24, 25, 38, 39, 40, 41, 42, 43]]
 
 RIDGE = 10.0  # small enough to read a smile, large enough not to read the noise of a decoder
@@ -27,6 +27,7 @@ PHRASES = {
     "background contrast": ("more contrast within the background", "less contrast within the background", 4.0),
     "background to face": ("face and background farther apart", "face and background closer together", 4.0),
     "sharpness": ("sharper eyes, nose and mouth", "blurrier eyes, nose and mouth", 1.0),
+    "nose sharpness": ("a sharper nose", "a blurrier nose", 1.0),
     "skin distance": ("skin farther from the original's colour", "skin closer to the original's colour", 4.0),
     "skin": ("lighter skin", "darker skin", 0.2),
     "hair": ("lighter hair", "darker hair", 0.2),

@@ -17,6 +17,7 @@ from demos.trained import trained_autoencoder
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
 PROBE_FACES = 2500
 JUDGED = 300
+ENOUGH = 200
 FIGURE_TEXT = "An image, its reconstruction, and six edits of its code, with their differences to the reconstruction"
 
 
@@ -46,7 +47,7 @@ def run(options, training_set, validation_set):
     save_figure(options, "latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved))
 
     probe = None
-    if options.data is None:
+    if options.data is None and options.validation is None:  # faces whose factors are known
         probe = FactorProbe(*_probe_faces(options), model)
     measured = {
         edit: {name: float(change[0]) for name, change in changes(picture, plain, original, probe).items()}
@@ -112,9 +113,12 @@ def _report(results):
         *table(["edit", "claim", "verdict", "mean ± std. error", "true for", "most for"], map(_claim_row, claims)),
         "",
         "The mean is that of a score in the units above (details, sharpness: grey levels a pixel), positive where the",
-        "claim is true; within two standard errors it is too small to say. The elements of a code have no fixed",
-        "meaning, another seed gives others: the last column names the element for which the claim holds most.",
+        "claim is true; within two standard errors, or where no sentence would mention it, it is too small to say.",
+        "The elements of a code have no fixed meaning, another seed gives others: the last column names the element",
+        "for which the claim holds most.",
     ]
+    if results["faces"] < ENOUGH:
+        lines += [f"With fewer than {ENOUGH} images, take the verdicts as a first look."]
     if any("mean" not in row for row in claims):
         reason = (
             "one image has no standard error" if results["faces"] == 1 else "no smile can be read from these pictures"

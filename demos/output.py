@@ -14,6 +14,7 @@ def save_text(options, name, text):
     """Write a text file into the output folder, whole or not at all."""
     with replacing(options.out / name) as file:
         file.write(text.encode())
+    print(f"file      {options.out / name}", flush=True)
 
 
 def table(heads, rows):

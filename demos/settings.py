@@ -21,6 +21,7 @@ LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 def start(prog, description, argv, *demos):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     options = parse(prog, description, argv)
     training_set, validation_set = _open_images(options)
     for demo in demos:
@@ -65,6 +66,8 @@ def parse(prog, description, argv):
 
 def _open_images(options):
     """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
+    if options.data is not None and Path(options.data).resolve() in options.out.resolve().parents:
+        _fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=options.out):

@@ -72,5 +72,9 @@ def _state(path):
     if path is None:
         return "embedded faces"
     path = Path(path)
-    files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in (path, *sorted(path.rglob("*")))]
+    files = [
+        (str(file), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in (path, *sorted(path.rglob("*")))
+        if file.exists()
+    ]
     return [str(path.resolve()), hashlib.sha256(repr(files).encode()).hexdigest()]

@@ -9,7 +9,7 @@ import numpy as np
 @contextlib.contextmanager
 def replacing(path):
     """Open a file for writing bytes that takes the place of `path` when the block ends without an exception."""
-    part = f"{path}.part"
+    part = f"{path}.{os.getpid()}.part"  # another process that writes the same file has a part of its own
     try:
         with open(part, "wb") as file:
             yield file

@@ -13,12 +13,32 @@ def test_a_verdict_wants_two_standard_errors(mean, expected):
     assert verdict(mean, standard_error=0.3) == expected
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.text)
-def test_the_opposite_change_turns_a_claim_round(claim):
-    plain = {claim.quantity: np.array([8.0, 8.0])}
-    true = {claim.quantity: np.array([8.0 + 7 * claim.sign])}
-    false = {claim.quantity: np.array([8.0 - 7 * claim.sign])}
-    assert (claim.scores(true, plain) > 0).all() and (claim.scores(false, plain) < 0).all()
+def test_a_mean_that_is_not_worth_a_word_is_too_small():
+    assert verdict(0.5, standard_error=0.01, smallest=1.0) == "too small to say"
+    assert verdict(-2.0, standard_error=0.01, smallest=1.0) == "does not hold"
+
+
+@pytest.mark.parametrize(
+    "edit, text, quantity, change",
+    [
+        ("x[0][0]*5", "sharper features", "sharpness", +7),
+        ("x[0][0]*5", "more smile", "smile", +7),
+        ("x[0][0]/5", "blurrier nose", "nose sharpness", -7),
+        ("x[0][0]/5", "sterner look", "smile", -7),
+        ("x[0]/5", "brighter, whitish", "brightness", +7),
+        ("x[0]/5", "background contrast nearly gone: under a quarter", "background contrast", -7),
+        ("x[0]/5", "skin colour closer to the original's", "skin distance", -7),
+        ("x[0]*5", "background details gone: under a quarter", "background detail", -7),
+        ("x[0]*5", "darker", "brightness", -7),
+        ("x[0]*5", "redder", "redness", +7),
+    ],
+)
+def test_a_claim_is_true_of_one_change_and_false_of_the_opposite(edit, text, quantity, change):
+    (claim,) = [claim for claim in CLAIMS if claim.text == text]
+    assert (claim.whole, claim.factor) == ("[0][0]" not in edit, 5 if "*5" in edit else 1 / 5)
+    plain = {quantity: np.array([8.0, 8.0])}
+    assert (claim.scores({quantity: np.array([8.0 + change])}, plain) > 0).all()
+    assert (claim.scores({quantity: np.array([8.0 - change])}, plain) < 0).all()
 
 
 def test_nearly_gone_means_under_a_quarter():
@@ -44,6 +64,29 @@ def test_claims_are_judged_by_what_the_decoder_does(rng):
     assert found["x[0]*5", "darker"] == "does not hold"
     assert found["x[0]*5", "redder"] == "too small to say"  # grey stays grey
     assert found["x[0][0]*5", "more smile"] == "not measured"  # without a probe
+
+
+def test_the_mean_and_its_standard_error_are_those_of_the_paired_scores():
+    class ByElement(Bright):
+        def encoder(self, x):
+            return x[:, :2]
+
+    codes = np.array([0.1, 0.2, 0.4])
+    originals = np.zeros((3, 12288))
+    originals[:, 0] = codes
+    (row,) = [row for row in judge_claims(ByElement(), originals) if row["claim"] == "darker"]
+    scores = 127.5 * (np.tanh(codes) - np.tanh(5 * codes))
+    assert np.isclose(row["mean"], scores.mean(), atol=1e-3)
+    assert np.isclose(row["standard_error"], scores.std(ddof=1) / np.sqrt(3), atol=1e-3)
+    assert row["share_true"] == 0
+
+
+def test_the_claims_about_one_element_are_judged_for_the_element_asked_for(rng):
+    by_element = {
+        element: next(row for row in judge_claims(Bright(), rng.uniform(-1, 1, (4, 12288)), element=element))
+        for element in (0, 1)
+    }
+    assert [row["edit"] for row in by_element.values()] == ["x[0][0]*5", "x[0][1]*5"]
 
 
 def test_the_element_for_which_a_claim_holds_most_is_named(rng):

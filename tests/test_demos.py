@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoencoders import ImageSet
+from autoencoders import FCNAutoencoder, ImageSet, load_images
 from autoencoders.images import to_features
 from demos import gradients, latent_scaling, reconstruction
-from nnlite import Tanh
+from nnlite import Tanh, load_weights
 
 QUICK = ["--images", "24", "--epochs", "1"]
 
@@ -114,20 +114,43 @@ def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(out, tmp_path
     (tmp_path / "folder" / "broken.png").write_bytes(b"no picture")
     latent_scaling.main(["--epochs", "1", "--data", str(tmp_path / "folder"), "--out", str(tmp_path / "out")])
     printed = capsys.readouterr().out
-    assert "11 to train on\n          without 1 unreadable files: broken.png" in printed
+    assert "11 to train on\n          without 1 unreadable file: broken.png" in printed
 
 
 def test_sentences_changes_and_claims_are_printed_and_written(out, capsys):
     latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
     printed, written = capsys.readouterr().out, (out / "latent_scaling.md").read_text()
     results = json.loads((out / "latent_scaling.json").read_text())
-    assert written in printed
+    assert written.endswith(printed[printed.index("x[0] is the code") : printed.index("\nfile ")])
+    assert written.startswith("# Parts of a code, scaled\n\n![")
     assert list(results["edits"]) == ["x[0][0]*5", "x[0][0]/5", "x[0][3]*5", "x[0][3]/5", "x[0]*5", "x[0]/5"]
     for edit in results["edits"].values():
         assert edit["sentence"] in written
         assert f"{edit['changes']['brightness']:+.2f}" in written
     for row in results["claims"]:
         assert re.search(rf"{re.escape(row['edit'])} +\| {re.escape(row['claim'])} +\| {row['verdict']}", written)
+
+
+def test_what_is_written_of_an_edit_is_what_the_saved_weights_make_of_it(out):
+    latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
+    results = json.loads((out / "latent_scaling.json").read_text())
+    model = FCNAutoencoder(rng=np.random.default_rng(0))
+    load_weights(out / "fcn.npz", model)
+    rng, _ = np.random.default_rng(0).spawn(2)
+    _, validation = load_images(count=24, rng=rng).split(rng)
+    code = model.encoder(to_features(validation[:1]))
+    plain = model.decoder(code)
+    for edit, scaled in (
+        ("x[0]*5", code * 5),
+        ("x[0]/5", code / 5),
+        ("x[0][0]*5", code * np.where(np.arange(24) == 0, 5, 1)),
+        ("x[0][3]/5", code / np.where(np.arange(24) == 3, 5, 1)),
+    ):
+        red, green, blue = ((model.decoder(scaled) - plain) * 127.5).reshape(3, -1).mean(axis=1)
+        changed = results["edits"][edit]["changes"]
+        assert np.isclose(changed["brightness"], 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-2)
+        assert np.isclose(changed["redness"], red - (green + blue) / 2, atol=1e-2)
+    assert results["faces"] == len(validation)
 
 
 def test_on_photographs_a_smile_is_not_measured(images, tmp_path):
@@ -172,7 +195,7 @@ def test_help_names_every_option_with_its_default(capsys):
 BAD = {
     "a missing file": (["--data", "{tmp}/missing.npy"], "missing.npy: found no such file, wanted a .npy file"),
     "an empty folder": (["--data", "{tmp}/empty"], "empty: found no pictures, wanted files that end in .jpg"),
-    "a folder of broken pictures": (["--data", "{tmp}/broken"], "broken: found 1 unreadable files: a.png (cannot"),
+    "a folder of broken pictures": (["--data", "{tmp}/broken"], "broken: found 1 unreadable file: a.png (cannot"),
     "a folder with one picture": (["--data", "{tmp}/single"], "single: found 1 image, wanted at least 2"),
     "a damaged header": (["--data", "{tmp}/header.npy"], "header.npy: found no complete array of numbers"),
     "a negative shape": (["--data", "{tmp}/negative.npy"], "negative.npy: found no complete array of numbers"),

@@ -51,6 +51,43 @@ def test_the_corner_shows_the_background(channel, name):
     assert np.array_equal(np.nonzero(high - low)[0], [channel]) and high[channel] > low[channel]
 
 
+@pytest.mark.parametrize(
+    "name, rows, columns",
+    [
+        ("skin", slice(36, 40), slice(20, 26)),
+        ("hair", slice(8, 14), slice(26, 38)),
+        ("clothes", slice(60, 64), slice(26, 38)),
+        ("eye_size", slice(28, 36), slice(22, 30)),
+    ],
+)
+def test_more_of_a_factor_is_lighter_where_it_shows(name, rows, columns):
+    low, high = (one_factor(name, value)[rows, columns].mean() for value in (0, 1))
+    assert high > low + 3
+
+
+def test_longer_hair_hides_more_of_the_background():
+    corner = [one_factor("hair_length", value)[50:56, 12:20] for value in (0, 1)]
+    background = one_factor("hair_length", 0)[50, 2]
+    assert np.abs(corner[0] - background).mean() < 10 < np.abs(corner[1] - background).mean()
+
+
+def test_an_open_mouth_is_higher_than_a_closed_one():
+    red = [one_factor("mouth_opening", value)[42:58, 31] @ [1, -1, 0] for value in (0, 1)]
+    reach = [np.ptp(np.nonzero(column > 70)[0]) for column in red]
+    assert reach[1] > reach[0] + 2
+
+
+def test_the_eyes_move_to_the_side_that_the_head_turns_to():
+    pupils = [one_factor("head_turn", value)[30:34].max(axis=2) < 30 for value in (-1, 1)]
+    assert np.nonzero(pupils[1])[1].mean() > np.nonzero(pupils[0])[1].mean() + 4
+
+
+def test_faces_are_the_same_on_every_platform():
+    image = make_faces(1, np.random.default_rng(0))[0][0].astype(int)
+    stored = [[109, 179, 158], [84, 68, 45], [0, 0, 0], [176, 139, 120], [156, 95, 86], [182, 175, 184]]
+    assert np.abs(image[[4, 12, 32, 38, 48, 62], [4, 32, 26, 22, 32, 32]] - stored).max() <= 1
+
+
 def test_the_light_falls_on_the_side_that_the_factor_names():
     for value in (-1, 1):
         face = one_factor("light", value).sum(axis=2)

@@ -194,6 +194,31 @@ def test_a_cmyk_jpeg_agrees_with_its_rgb_original(folder, scene):
     assert grey_levels_apart(folder / "a.jpg", central(scene)) <= 3
 
 
+def test_a_tall_picture_becomes_its_central_square_too(folder, scene):
+    tall = scene.transpose(Image.Transpose.TRANSPOSE)  # 72 wide, 80 high
+    tall.save(folder / "a.png")
+    square = tall.crop((0, 4, 72, 76)).resize((64, 64), Image.Resampling.HAMMING)
+    assert grey_levels_apart(folder / "a.png", np.asarray(square)) == 0
+
+
+PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason="wants the development photographs")
+def test_photographs_in_grey_in_cmyk_and_turned_agree_with_their_originals(folder):
+    for path in sorted(PHOTOS.glob("*.jpg"))[::12]:
+        original, photo = read_picture(path), Image.open(path)
+        photo.convert("CMYK").save(folder / "cmyk.jpg", quality=98, subsampling=0)
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned right
+        photo.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", quality=98, subsampling=0, exif=exif)
+        photo.convert("L").save(folder / "grey.png")
+        grey = np.asarray(Image.fromarray(original).convert("L").convert("RGB"))
+        assert grey_levels_apart(folder / "cmyk.jpg", original) <= 3
+        assert grey_levels_apart(folder / "turned.jpg", original) <= 3
+        assert grey_levels_apart(folder / "grey.png", grey) <= 3
+
+
 @pytest.mark.parametrize("mode", ["L", "LA"])
 def test_grey_modes_agree_with_the_grey_original(folder, scene, mode):
     scene.convert("L").convert(mode).save(folder / "a.png")
@@ -287,6 +312,81 @@ def test_unreadable_files_are_counted_named_and_left_out(folder):
         assert len(images.unreadable) == 4
     phrase = unreadable_files(images.unreadable)
     assert phrase.startswith("4 unreadable files: a.png (") and phrase.endswith("and 1 more")
+
+
+def test_an_unreadable_file_in_a_subfolder_is_named_with_it(folder):
+    (folder / "b").mkdir()
+    (folder / "b" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=f"folder: found 1 unreadable file: b{os.sep}a.png"):
+        load_images(folder)
+
+
+def test_a_picture_with_more_pixels_than_pillow_finds_safe_is_unreadable(folder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("RGB", (11, 11)).save(folder / "a.png")  # above the limit, below twice the limit: Pillow warns
+    with pytest.raises(ValueError, match="1 unreadable file: a.png"):
+        load_images(folder)
+
+
+def test_a_link_to_nothing_is_passed_over(folder):
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    (folder / "b.png").symlink_to(folder / "missing.png")
+    assert len(load_images(folder)) == 1
+
+
+def test_two_folders_of_one_name_are_kept_apart(folder):
+    for parent, level in (("one", 10), ("two", 20)):
+        (folder / parent / "same").mkdir(parents=True)
+        Image.new("RGB", (8, 8), (level, level, level)).save(folder / parent / "same" / "a.png")
+    assert [int(load_images(folder / parent / "same")[0][0, 0, 0]) for parent in ("one", "two")] == [10, 20]
+
+
+def test_a_file_of_the_same_size_and_time_but_other_content_is_noticed(folder):
+    path = folder / "a.bmp"
+    Image.new("RGB", (8, 8), (10, 10, 10)).save(path)
+    state = path.stat()
+    assert load_images(folder)[0][0, 0, 0] == 10
+    Image.new("RGB", (8, 8), (20, 20, 20)).save(path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert load_images(folder)[0][0, 0, 0] == 20
+
+
+def test_only_the_latest_state_of_a_folder_is_kept(folder):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(folder / name)
+        load_images(folder)
+    assert sorted(path.suffix for path in (folder.parent / "cache" / "nnlite").iterdir()) == [".json", ".npy"]
+
+
+def test_a_cache_of_another_version_is_not_used(folder, monkeypatch):
+    Image.new("RGB", (8, 8), (10, 10, 10)).save(folder / "a.png")
+    load_images(folder)
+    monkeypatch.setattr(images_module, "CACHE_VERSION", 0)
+    monkeypatch.setattr(images_module, "read_picture", lambda path: np.zeros(SHAPE, np.uint8))
+    assert load_images(folder)[0][0, 0, 0] == 0
+
+
+def test_a_damaged_cache_is_made_anew(folder):
+    Image.new("RGB", (8, 8), (7, 7, 7)).save(folder / "a.png")
+    load_images(folder)
+    (array,) = (folder.parent / "cache" / "nnlite").glob("*.npy")
+    array.write_bytes(b"")
+    assert (load_images(folder)[0] == 7).all()
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named_with_a_way_out(folder, monkeypatch):
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    (folder / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file"))
+    with pytest.raises(OSError, match="nnlite: found Not a directory, wanted a cache folder; XDG_CACHE_HOME"):
+        load_images(folder)
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_not_called_empty(folder):
+    folder.chmod(0)
+    with pytest.raises(OSError, match="found Permission denied, wanted a folder that can be read"):
+        load_images(folder)
 
 
 def test_a_truncated_picture_and_another_format_are_unreadable(folder, scene):

@@ -1,7 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 
 from nnlite import Linear, Sequential, Tanh, load_weights, save_weights
+from nnlite.serialization import replacing
 
 
 @pytest.fixture
@@ -35,6 +38,15 @@ def test_a_write_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path, m
     with pytest.raises(OSError, match="disk full"):
         save_weights(path, model)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_that_write_one_file_do_not_mix(tmp_path, monkeypatch):
+    with replacing(tmp_path / "a") as first:
+        first.write(b"first")
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with replacing(tmp_path / "a") as second:
+            second.write(b"2nd")
+    assert (tmp_path / "a").read_bytes() == b"first" and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"no weights"])
