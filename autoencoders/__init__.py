@@ -4,6 +4,20 @@ from autoencoders.faces import make_faces
 from autoencoders.fcn import FCNAutoencoder
 from autoencoders.images import ImageSet, load_images
 from autoencoders.latent import scale_code
+from autoencoders.noise import gaussian_noise, masking_noise
 from autoencoders.training import History, train
+from autoencoders.vae import VAE, code_use
 
-__all__ = ["FCNAutoencoder", "History", "ImageSet", "load_images", "make_faces", "scale_code", "train"]
+__all__ = [
+    "VAE",
+    "FCNAutoencoder",
+    "History",
+    "ImageSet",
+    "code_use",
+    "gaussian_noise",
+    "load_images",
+    "make_faces",
+    "masking_noise",
+    "scale_code",
+    "train",
+]

@@ -5,3 +5,18 @@ import pytest
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+class Rows:
+    """Rows of an array in place of images."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __len__(self):
+        return len(self.array)
+
+    def batches(self, batch_size, rng=None):
+        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        for start in range(0, len(self), batch_size):
+            yield self.array[order[start : start + batch_size]]

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from conftest import Rows
 
-from autoencoders import FCNAutoencoder
-from nnlite import gradcheck
+from autoencoders import FCNAutoencoder, train
+from nnlite import Linear, Sequential, gradcheck
 
 PRINTED = """\
 FCNAutoencoder(
@@ -63,3 +64,19 @@ def test_its_state_has_pytorchs_names_and_shapes(full_size):
         "decoder.2.weight": (12288, 512),
         "decoder.2.bias": (12288,),
     }
+
+
+def test_a_linear_autoencoder_finds_the_principal_subspace(rng):
+    x = (
+        rng.standard_normal((500, 10))
+        * [5, 4, 3, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5]
+        @ np.linalg.qr(rng.standard_normal((10, 10)))[0]
+    )
+    model = FCNAutoencoder(10, 1, 3, rng=rng)
+    model.encoder = Sequential(Linear(10, 3, rng=rng, dtype=np.float64))
+    model.decoder = Sequential(Linear(3, 10, rng=rng, dtype=np.float64))
+    train(model, Rows(x), epochs=200, batch_size=50, lr=0.01, rng=rng, validation=Rows(x))
+    learned = np.linalg.qr(model.decoder[0].weight.data)[0]  # (10, 3)
+    principal = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][:3].T  # (10, 3)
+    cosines = np.linalg.svd(principal.T @ learned)[1]
+    assert np.degrees(np.arccos(np.clip(cosines.min(), -1, 1))) < 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autoencoders import FCNAutoencoder
+from autoencoders import VAE, FCNAutoencoder
 from nnlite import SGD, Adam, kl_divergence, mse_loss, use_backend
 
 torch = pytest.importorskip("torch")
@@ -82,6 +82,43 @@ class TestAutoencoder:
             their_adam.step()
         for our, their in zip(ours.parameters(), theirs.parameters()):
             assert relative_error(our.data, their) < TOLERANCE[dtype]
+
+
+class TorchVAE(torch.nn.Module):
+    def __init__(self, in_features, hidden_features, latent_features):
+        super().__init__()
+        self.encoder = torch.nn.Sequential(torch.nn.Linear(in_features, hidden_features), torch.nn.ReLU())
+        self.mu = torch.nn.Linear(hidden_features, latent_features)
+        self.logvar = torch.nn.Linear(hidden_features, latent_features)
+        self.decoder = TorchAutoencoder(in_features, hidden_features, latent_features).decoder
+
+    def loss(self, x, noise, sigma2, beta):
+        h = self.encoder(x)
+        q = torch.distributions.Normal(self.mu(h), torch.exp(self.logvar(h) / 2))
+        pixels = torch.distributions.Normal(self.decoder(q.loc + q.scale * noise), sigma2**0.5)
+        kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0))
+        return (beta * kl.sum() - pixels.log_prob(x).sum()) / len(x)
+
+
+@pytest.mark.parametrize("sizes", [SMALL, FULL], ids=["small", "full size"])
+def test_20_adam_steps_of_a_vae_give_pytorchs_losses_and_weights(sizes, rng):
+    ours, theirs = VAE(*sizes, rng=rng, dtype=np.float64), TorchVAE(*sizes).double()
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in ours.state_dict().items()})
+    our_adam, their_adam = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters())
+    for _ in range(20):
+        x = rng.uniform(-1, 1, (16, sizes[0]))
+        noise = rng.standard_normal((16, sizes[2]))
+        our_adam.zero_grad()
+        their_adam.zero_grad()
+        loss, _, _ = ours.loss(x, noise, sigma2=0.5, beta=0.7)
+        ours.backward()
+        their_loss = theirs.loss(torch.from_numpy(x), torch.from_numpy(noise), 0.5, 0.7)
+        their_loss.backward()
+        assert relative_error(loss, their_loss) < 1e-10
+        our_adam.step()
+        their_adam.step()
+    for our, their in zip(ours.parameters(), theirs.parameters()):
+        assert relative_error(our.data, their) < 1e-10
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from autoencoders import FCNAutoencoder, ImageSet, load_images, train, training
+from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, train, training
 from autoencoders.training import reconstruction_errors
 
 
@@ -102,6 +102,81 @@ def test_reconstruction_errors_are_those_of_each_image(faces):
     model, x = small_model(), next(faces.batches(40))
     expected = [np.mean((model(row[None]) - row) ** 2) for row in x]
     assert np.allclose(reconstruction_errors(model, faces), expected, rtol=1e-5)
+
+
+def test_a_denoising_autoencoder_is_shown_noise_and_judged_by_the_clean_image(faces, monkeypatch):
+    monkeypatch.setattr(training.Adam, "step", lambda self: None)
+    model, (training_set, validation_set) = small_model(), faces.split(np.random.default_rng(0))
+    history = train(
+        model,
+        training_set,
+        epochs=1,
+        rng=np.random.default_rng(0),
+        validation=validation_set,
+        corrupt=lambda x, rng: -x,
+    )
+    x = next(training_set.batches(36))
+    assert np.isclose(history.train_loss[0], np.mean((model(-x) - x) ** 2), rtol=1e-5)
+    assert np.isclose(history.validation_loss[0], reconstruction_errors(model, validation_set).mean(), rtol=1e-5)
+
+
+def small_vae():
+    return VAE(hidden_features=8, latent_features=4, rng=np.random.default_rng(1))
+
+
+def train_vae(faces, model=None, **settings):
+    """The settings of every VAE.loss of a training, and its History."""
+    model, losses = model or small_vae(), []
+    original = model.loss
+
+    def loss(x, noise, **arguments):
+        losses.append(arguments)
+        return original(x, noise, **arguments)
+
+    model.loss = loss
+    history = train(model, faces, epochs=4, batch_size=64, rng=np.random.default_rng(0), **settings)
+    return losses, history
+
+
+def test_sigma2_is_the_error_of_the_epoch_before(faces):
+    losses, history = train_vae(faces)
+    assert [each["sigma2"] for each in losses] == history.sigma2 == [1.0, *history.train_loss[:-1]]
+
+
+def test_the_train_loss_of_a_vae_is_the_error_of_its_samples(faces, monkeypatch):
+    monkeypatch.setattr(training.Adam, "step", lambda self: None)
+    model, noise = small_vae(), []
+    monkeypatch.setattr(model, "reparameterize", lambda mu, logvar, n: noise.append(n) or mu + np.exp(logvar / 2) * n)
+    _, history = train_vae(faces, model, sigma2=0.07)
+    assert abs(noise[0].mean()) < 0.4 and 0.7 < noise[0].std() < 1.3 and not np.array_equal(noise[0], noise[1])
+    assert np.isclose(history.train_loss[0], history.validation_loss[0], rtol=0.1)
+    assert history.sigma2 == [0.07] * 4
+
+
+def test_beta_rises_over_its_warm_up(faces):
+    losses, _ = train_vae(faces, beta=2.0, beta_warmup=3)
+    assert np.allclose([each["beta"] for each in losses], [2 / 3, 4 / 3, 2, 2])
+
+
+def test_beta_is_used(faces):
+    kls = [train_vae(faces, sigma2=0.01, beta=beta)[1].kl[-1] for beta in (0.1, 1000)]
+    assert kls[1] < kls[0]
+
+
+@pytest.mark.parametrize("name", ["encoder.0.weight", "logvar.bias", "decoder.2.weight"])
+def test_a_loss_that_is_not_finite_stops_the_training_with_the_array_named(faces, name, rng):
+    model = small_vae()
+    dict(model.named_parameters())[name].data.flat[0] = np.nan
+    with pytest.raises(FloatingPointError, match=f"epoch 1, step 1: the loss is not finite, because of {name}"):
+        train(model, faces, epochs=1, rng=rng)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_variance_that_overflows_is_named(faces, rng):
+    model = small_vae()
+    model.logvar.bias.data[...] = 100
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step 1: .* because of exp\(logvar\)"):
+        train(model, faces, epochs=1, rng=rng)
 
 
 @pytest.mark.parametrize("argument", ["epochs", "batch_size"])

@@ -1,0 +1,125 @@
+"""The variational autoencoder: an image to a normal distribution over codes, and a sample of that back to an image.
+
+Kingma and Welling, arXiv 1312.6114. Letters for shapes: N batch, D values of an image, H hidden, Z code.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nnlite import Layer, Linear, ReLU, Sequential, Tanh, kl_divergence, mse_loss
+
+ACTIVE = 0.01  # variance of mu over images above which an element is in use: Burda et al., arXiv 1509.00519
+
+
+class VAE(Layer):
+    """The fully connected autoencoder, but its code is drawn: z = mu + sigma noise, sigma = exp(logvar / 2).
+
+    encoder: (N, in_features) -> (N, hidden_features), ended by a ReLU; mu and logvar, a Linear each, make of that
+    the mean and the logarithm of the variance of every element of the code; decoder: (N, latent_features) ->
+    (N, in_features), ended by a Tanh.
+    """
+
+    def __init__(self, in_features=12288, hidden_features=512, latent_features=24, *, rng, dtype=np.float32):
+        self.encoder = Sequential(Linear(in_features, hidden_features, rng=rng, dtype=dtype), ReLU())
+        self.mu = Linear(hidden_features, latent_features, rng=rng, dtype=dtype)
+        self.logvar = Linear(hidden_features, latent_features, rng=rng, dtype=dtype)
+        self.decoder = Sequential(
+            Linear(latent_features, hidden_features, rng=rng, dtype=dtype),
+            ReLU(),
+            Linear(hidden_features, in_features, rng=rng, dtype=dtype),
+            Tanh(),
+        )
+
+    def encode(self, x):
+        """(mu, logvar) of the codes of x.  (N, D) -> (N, Z), (N, Z)"""
+        self._cache = None  # the layers keep what their latest forward needs, so an earlier loss cannot go backward
+        h = self.encoder(x)  # (N, H)
+        return self.mu(h), self.logvar(h)
+
+    def decode(self, z):
+        """The images of codes.  (N, Z) -> (N, D)"""
+        self._cache = None
+        return self.decoder(z)
+
+    def forward(self, x):
+        """The reconstruction from the mean code, without noise: decode(mu).  (N, D) -> (N, D)"""
+        return self.decode(self.encode(x)[0])
+
+    def reparameterize(self, mu, logvar, noise):
+        """z = mu + exp(logvar / 2) noise: for noise from N(0, 1), a sample of N(mu, exp(logvar)).  (N, Z) each
+
+        What is random, the noise, is an argument: z is a smooth function of mu and logvar, with the derivatives
+        dz/dmu = 1 and dz/dlogvar = 1/2 exp(logvar / 2) noise (section 2.4 of the paper).
+        """
+        if np.shape(noise) != np.shape(mu):
+            raise ValueError(f"VAE: noise has shape {np.shape(noise)}, wanted that of mu, {np.shape(mu)}")
+        return mu + np.exp(logvar / 2) * noise
+
+    def loss(self, x, noise, *, target=None, sigma2=1.0, beta=1.0):
+        """The negative evidence lower bound, the paper's equation 3, for pixels of variance sigma2 around x_hat.
+
+        x: (N, D); noise: (N, Z), from N(0, 1); target: what to reconstruct, (N, D), by default x. Returns (total,
+        reconstruction, kl), numbers in nats, each the mean over the batch; x_hat = decode(z):
+
+            reconstruction = ||target - x_hat||^2 / (2 sigma2) + D/2 log(2 pi sigma2)     -log N(target; x_hat, sigma2)
+            kl             = how far N(mu, exp(logvar)) is from N(0, 1)                    kl_divergence
+            total          = reconstruction + beta kl
+
+        With S = ||target - x_hat||^2 the derivative of the first line by sigma2 is -S / (2 sigma2^2) + D / (2 sigma2).
+        It is 0 at sigma2 = S / D: the mean squared error of sampled reconstructions is the best sigma2.
+        """
+        mu, logvar = self.encode(x)  # (N, Z) each
+        z = self.reparameterize(mu, logvar, noise)  # (N, Z)
+        mse, grad_mse = mse_loss(self.decode(z), x if target is None else target)  # (), (N, D)
+        D = grad_mse.shape[1]
+        reconstruction = D / (2 * sigma2) * mse + D / 2 * np.log(2 * np.pi * sigma2)
+        kl, kl_by_mu, kl_by_logvar = kl_divergence(mu, logvar)  # (), (N, Z), (N, Z)
+        self._cache = (
+            D / (2 * sigma2) * grad_mse,  # (N, D), by x_hat
+            (z - mu) / 2,  # (N, Z), dz/dlogvar = 1/2 exp(logvar / 2) noise
+            beta * kl_by_mu,  # (N, Z)
+            beta * kl_by_logvar,  # (N, Z)
+            target is None,
+        )
+        return reconstruction + beta * kl, reconstruction, kl
+
+    def backward(self, grad_output=1.0, input_grad=True):
+        """The chain rule from the total of the latest loss(): grad_output is dL/dtotal, 1 unless that is part of more.
+
+        mu reaches the loss through z, where dz/dmu = 1, and through the KL; so does logvar, and their gradients add
+        up. Both come from the same h, whose gradients add up as well. Where the target is x itself, x also reaches
+        the loss as the target, with the opposite sign of x_hat.
+
+        dL/dmu     = dL/dz                                + beta dKL/dmu         (N, Z)
+        dL/dlogvar = dL/dz 1/2 exp(logvar / 2) noise      + beta dKL/dlogvar     (N, Z)
+        dL/dh      = dL/dmu W_mu  +  dL/dlogvar W_logvar                         (N, H)
+        """
+        if self._cache is None:
+            raise RuntimeError("VAE.backward was called before loss, or after another forward: call loss first")
+        by_prediction, z_by_logvar, kl_by_mu, kl_by_logvar, target_is_x = self._cache
+        by_prediction = grad_output * by_prediction  # (N, D)
+        grad_z = self.decoder.backward(by_prediction)  # (N, Z)
+        grad_h = self.mu.backward(grad_z + grad_output * kl_by_mu)  # (N, H)
+        grad_h += self.logvar.backward(grad_z * z_by_logvar + grad_output * kl_by_logvar)  # (N, H)
+        grad_x = self.encoder.backward(grad_h, input_grad)  # (N, D)
+        return grad_x - by_prediction if input_grad and target_is_x else grad_x
+
+
+class CodeUse(NamedTuple):
+    """Which elements of a code carry something: the mean KL of each in nats, and the variance of each mu. (Z,) each."""
+
+    kl: np.ndarray
+    variance: np.ndarray
+
+    @property
+    def active(self):
+        """How many elements are in use: those whose mu varies over the images by more than 0.01."""
+        return int(np.sum(self.variance > ACTIVE))
+
+
+def code_use(model, images):
+    """The CodeUse of a VAE over an ImageSet."""
+    mu, logvar = map(np.concatenate, zip(*(model.encode(x) for x in images.batches(256))))  # (N, Z) each
+    kl = [kl_divergence(mu[:, [k]], logvar[:, [k]])[0] for k in range(mu.shape[1])]
+    return CodeUse(np.array(kl), mu.var(axis=0))
