@@ -127,9 +127,10 @@ class _NegativeELBO:
         self.model.backward(input_grad=False)
         # VAE.loss, solved for the mean squared error
         error = 2 * self.sigma2 / x.shape[1] * reconstruction - self.sigma2 * np.log(2 * np.pi * self.sigma2)
-        return {"train_loss": float(error), "kl": float(kl), "sigma2": self.sigma2}
+        return {"train_loss": float(error), "kl": float(kl)}
 
     def end_epoch(self, means):
+        means["sigma2"] = self.sigma2
         if self.estimate:
             self.sigma2 = means["train_loss"]  # the minimiser of the loss: see VAE.loss
 
