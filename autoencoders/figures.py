@@ -81,6 +81,37 @@ def learning_curve_figure(history, baselines):
     return figure
 
 
+def picture_rows_figure(title, rows):
+    """Rows of pictures under one another, each named to its left.
+
+    rows: {name: uint8 (N, 64, 64, 3)}; N may differ.
+    """
+    figure, axes = _picture_grid([0] * len(rows), max(map(len, rows.values())), zoom=2, left=190, title=title)
+    for (name, pictures), row in zip(rows.items(), axes):
+        for axis in row[len(pictures) :]:
+            axis.set_axis_off()
+        for axis, picture in zip(row, pictures):
+            _show(axis, picture)
+        _name_row(row[0], name)
+    return figure
+
+
+def curves_figure(title, label, values, curves):
+    """Mean squared errors over a quantity, a line a model with its standard errors.
+
+    label: what `values` are; curves: {name: [[mean, standard error], ...]}, one for each value.
+    """
+    figure = Figure(figsize=(8, 5), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    for (name, points), marker in zip(curves.items(), "os^"):
+        means, errors = zip(*points)
+        axis.errorbar(values, means, [error or 0 for error in errors], marker=marker, capsize=3, label=name)
+    axis.set(title=title, xlabel=label, ylabel="mean squared error, pixels in [-1, 1]", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
 def latent_scaling_figure(titles, pictures, reference):
     """Pictures side by side, and under each its signed difference to pictures[reference].
 

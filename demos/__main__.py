@@ -1,6 +1,17 @@
-"""Runs every demo: reconstruction, latent_scaling, gradients."""
+"""Runs every demo: reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, report, gradients."""
 
-from demos import gradients, latent_scaling, reconstruction, settings
+from demos import (
+    denoising,
+    gradients,
+    latent_scaling,
+    posterior_collapse,
+    reconstruction,
+    report,
+    settings,
+    vae_vs_vanilla,
+)
+
+DEMOS = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, report, gradients)
 
 if __name__ == "__main__":
-    settings.start("python -m demos", __doc__, None, reconstruction.run, latent_scaling.run, gradients.run)
+    settings.start("python -m demos", __doc__, None, *(demo.run for demo in DEMOS))

@@ -12,7 +12,7 @@ from autoencoders.images import to_features
 from autoencoders.latent import FactorProbe, changes, scan_elements, sentence
 from demos import settings
 from demos.output import save_figure, save_text, table
-from demos.trained import trained_autoencoder
+from demos.trained import trained
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
 PROBE_FACES = 2500
@@ -26,7 +26,7 @@ def main(argv=None):
 
 
 def run(options, training_set, validation_set):
-    model, _ = trained_autoencoder(options, training_set, validation_set)
+    model, _ = trained("fcn", options, training_set, validation_set)
     original = to_features(validation_set[:1])  # (1, D)
     code = model.encoder(original)  # (1, Z)
     scan, moved = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, F, D), (Z,)

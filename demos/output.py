@@ -1,5 +1,7 @@
 """What the demos leave: figures and texts in the output folder, tables in Markdown."""
 
+import numpy as np
+
 from nnlite.serialization import replacing
 
 
@@ -23,3 +25,15 @@ def table(heads, rows):
     widths = [max(map(len, column)) for column in zip(heads, *rows)]
     lines = [heads, ["-" * width for width in widths], *rows]
     return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+
+
+def mean_and_error(values):
+    """[mean, standard error] of independent values, (N,); the error of one value is None."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return [float(np.mean(values)), error]
+
+
+def cell(mean_and_error):
+    """What mean_and_error returned, for a table."""
+    mean, error = mean_and_error
+    return f"{mean:.4f}" if error is None else f"{mean:.4f} ± {error:.4f}"

@@ -7,7 +7,7 @@ from autoencoders.images import to_features, to_pixels
 from autoencoders.training import reconstruction_errors
 from demos import settings
 from demos.output import save_figure
-from demos.trained import trained_autoencoder
+from demos.trained import trained
 
 SHOWN = 10
 SHEET = 64
@@ -19,7 +19,7 @@ def main(argv=None):
 
 
 def run(options, training_set, validation_set):
-    model, history = trained_autoencoder(options, training_set, validation_set)
+    model, history = trained("fcn", options, training_set, validation_set)
     print(f"{model}\n{sum(parameter.data.size for parameter in model.parameters()):,} parameters\n")
     errors = reconstruction_errors(model, validation_set)
     fitted = to_features(training_set[:PCA_IMAGES])  # (N, D)

@@ -1,4 +1,4 @@
-"""The trained autoencoder of a demo: trained once, and reused by every demo of the same settings."""
+"""The trained models of the demos: each is trained once, and reused by every demo of the same settings."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import nnlite
-from autoencoders import FCNAutoencoder, History, faces, fcn, images, train, training
+from autoencoders import VAE, FCNAutoencoder, History, faces, fcn, gaussian_noise, images, noise, train, training, vae
 from demos import settings
 from demos.output import save_text
 from nnlite import load_weights, save_weights
@@ -15,21 +15,29 @@ from nnlite import load_weights, save_weights
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
     *sorted(Path(nnlite.__file__).parent.glob("*.py")),
-    *(module.__file__ for module in (faces, fcn, images, training, settings)),
+    *(module.__file__ for module in (faces, fcn, images, noise, training, vae, settings)),
     __file__,
 ]
 SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()
 
+NOISE = 0.5  # standard deviation, pixels in [-1, 1]
+MODELS = {  # the class, and what train() is told beside the options
+    "fcn": (FCNAutoencoder, {}),
+    "vae": (VAE, {}),
+    "denoising": (FCNAutoencoder, {"corrupt": gaussian_noise(NOISE)}),
+}
 
-def trained_autoencoder(options, training_set, validation_set):
+
+def trained(name, options, training_set, validation_set):
     """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
 
-    Writes fcn.npz, the weights, and fcn.json, the settings and the history.
+    name: one of MODELS; NAME.npz will hold the weights, and NAME.json the settings and the history.
     """
-    weights, record = options.out / "fcn.npz", options.out / "fcn.json"
+    weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
     wanted = _settings(options, training_set, validation_set)
     _, rng = settings.generators(options)
-    model = FCNAutoencoder(rng=rng)
+    kind, extra = MODELS[name]
+    model = kind(rng=rng)
     try:
         saved = json.loads(record.read_text())
         if saved["settings"] == wanted:
@@ -45,7 +53,13 @@ def trained_autoencoder(options, training_set, validation_set):
     print(f"weights   training, for {reason}", flush=True)
     start = time.perf_counter()
     history = train(
-        model, training_set, epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=validation_set
+        model,
+        training_set,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        rng=rng,
+        validation=validation_set,
+        **extra,
     )
     record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
     save_weights(weights, model)

@@ -1,0 +1,77 @@
+"""Denoising: the same autoencoder trained on clean and on noisy images, and what each makes of more and more noise."""
+
+import json
+
+import numpy as np
+
+from autoencoders import gaussian_noise
+from autoencoders.architecture import architecture_figure
+from autoencoders.figures import curves_figure, picture_rows_figure
+from autoencoders.images import to_features, to_pixels
+from demos import settings
+from demos.output import cell, mean_and_error, save_figure, save_text, table
+from demos.trained import NOISE, trained
+
+JUDGED = 300
+SHOWN = 10
+LEVELS = (0, 0.25, 0.5, 0.75, 1)  # standard deviations of the noise
+
+
+def main(argv=None):
+    settings.start("python -m demos.denoising", __doc__, argv, run)
+
+
+def run(options, training_set, validation_set):
+    models = {
+        "vanilla": trained("fcn", options, training_set, validation_set)[0],
+        "denoising": trained("denoising", options, training_set, validation_set)[0],
+    }
+    x = to_features(validation_set[:JUDGED])  # (N, D)
+    noisy = {level: gaussian_noise(level)(x, np.random.default_rng((options.seed, 4))) for level in LEVELS}
+
+    def errors(pictures):
+        return np.mean((pictures - x) ** 2, axis=1)  # (N,)
+
+    measured = {name: [errors(model(each)) for each in noisy.values()] for name, model in models.items()}
+    gain = measured["vanilla"][LEVELS.index(NOISE)] - measured["denoising"][LEVELS.index(NOISE)]  # (N,)
+    results = {
+        "images": len(x),
+        "noise": list(LEVELS),
+        "error": {name: [mean_and_error(values) for values in each] for name, each in measured.items()},
+        "gain": mean_and_error(gain),
+    }
+    save_figure(options, "denoising_architecture.png", _architecture(models["denoising"]))
+    shown = noisy[NOISE][:SHOWN]
+    rows = {"original": x[:SHOWN], f"noise of std {NOISE}": shown} | {name: m(shown) for name, m in models.items()}
+    title = "Validation images, noise added, and what each autoencoder makes of that"
+    rows = {name: to_pixels(pictures) for name, pictures in rows.items()}
+    save_figure(options, "denoising.png", picture_rows_figure(title, rows))
+    curves = curves_figure("Error of reconstructions of noisy images", "std of the noise", LEVELS, results["error"])
+    save_figure(options, "denoising_error.png", curves)
+    text = _report(results)
+    print(f"\n{text}")
+    save_text(options, "denoising.json", json.dumps(results, indent=2))
+    save_text(options, "denoising.md", f"# Denoising\n\n{text}")
+
+
+def _architecture(model):
+    return architecture_figure(model, corrupt=f"noise of std {NOISE}")
+
+
+def _report(results):
+    rows = [[name, *map(cell, means)] for name, means in results["error"].items()]
+    return "\n".join(
+        [
+            f"Mean squared error against the clean image, {results['images']} validation images, ± standard error;",
+            f"the denoising autoencoder was trained with noise of standard deviation {NOISE}:",
+            "",
+            *table(["noise", *map(str, results["noise"])], rows),
+            "",
+            f"At {NOISE} the denoising autoencoder's error is lower by {cell(results['gain'])}.",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Posterior collapse: the loss of a course's sample code, under which the code of a VAE learns to say nothing.
+
+The sample code adds a squared error that is averaged over every value to a KL that is summed over the batch, and puts
+a ReLU on both heads. With N images of D values that is 1 / (N D) S + N KL, in the terms of VAE.loss, where S / N is
+the mean of ||x - x_hat||^2: up to a constant, VAE.loss with sigma2 = D / 2 and beta = N.
+"""
+
+import json
+
+from autoencoders import VAE, code_use, train
+from autoencoders.figures import picture_rows_figure
+from autoencoders.images import to_features, to_pixels
+from autoencoders.training import reconstruction_errors
+from demos import settings
+from demos.output import cell, mean_and_error, save_figure, save_text, table
+from demos.trained import trained
+from nnlite import ReLU, Sequential
+
+EPOCHS = 2  # enough: the code falls silent within the first
+SHOWN = 10
+SAMPLE_CODE = "the sample code's loss"
+
+
+def main(argv=None):
+    settings.start("python -m demos.posterior_collapse", __doc__, argv, run)
+
+
+def run(options, training_set, validation_set):
+    vae, _ = trained("vae", options, training_set, validation_set)
+    _, rng = settings.generators(options)
+    course = VAE(rng=rng)
+    course.mu, course.logvar = Sequential(course.mu, ReLU()), Sequential(course.logvar, ReLU())
+    D, N = course.encoder[0].weight.data.shape[1], options.batch_size
+    print(f"weights   training the sample code's VAE for {EPOCHS} epochs, on purpose with its loss\n", flush=True)
+    train(
+        course,
+        training_set,
+        epochs=EPOCHS,
+        batch_size=N,
+        rng=rng,
+        validation=validation_set,
+        sigma2=D / 2,
+        beta=N,
+    )
+    models = {"VAE.loss": vae, SAMPLE_CODE: course}
+    results = {}
+    for name, model in models.items():
+        use = code_use(model, validation_set)
+        error = mean_and_error(reconstruction_errors(model, validation_set))
+        results[name] = {"kl": use.kl.tolist(), "active": use.active, "error": error}
+    x = to_features(validation_set[:SHOWN])  # (N, D)
+    rows = {"original": x} | {name: model(x) for name, model in models.items()}
+    rows = {name: to_pixels(pictures) for name, pictures in rows.items()}
+    save_figure(options, "posterior_collapse.png", picture_rows_figure("Validation images, decoded from mu", rows))
+    text = _report(results)
+    print(f"\n{text}")
+    save_text(options, "posterior_collapse.json", json.dumps(results, indent=2))
+    save_text(options, "posterior_collapse.md", f"# Posterior collapse\n\n{text}")
+
+
+def _report(results):
+    rows = [
+        [name, f"{sum(each['kl']):.3f}", f"{max(each['kl']):.3f}", f"{each['active']} of {len(each['kl'])}"]
+        + [cell(each["error"])]
+        for name, each in results.items()
+    ]
+    heads = ["trained by", "KL, nats", "largest of an element", "active elements", "error from mu"]
+    return "\n".join(
+        [
+            "A demonstration of a mistake: a course's sample code averages the squared error over every value, sums",
+            "the KL over the batch, and bounds mu and logvar below by a ReLU. The KL then outweighs the error, the",
+            "encoder gives every image the same code, and the decoder paints the mean image.",
+            "",
+            *table(heads, rows),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
