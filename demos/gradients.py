@@ -5,9 +5,9 @@ Alone, it uses no images: of the options only --seed matters.
 
 import numpy as np
 
-from autoencoders import FCNAutoencoder
+from autoencoders import VAE, FCNAutoencoder
 from demos import settings
-from nnlite import GradcheckError, Linear, ReLU, Sequential, Tanh, gradcheck, kl_divergence, mse_loss
+from nnlite import GradcheckError, Layer, Linear, ReLU, Sequential, Tanh, gradcheck, kl_divergence, mse_loss
 
 
 def main(argv=None):
@@ -20,7 +20,7 @@ def run(options, training_set=None, validation_set=None):
         f"checks    seed {options.seed}; complex step in NumPy, central differences on the {options.backend} backend\n"
     )
     print("relative error of every gradient in float64, by complex step (wanted: 1e-12) and central differences (1e-7)")
-    print(f"\n{'':16}  {'gradient of':16}  complex  central")
+    print(f"\n{'':16}  {'gradient of':20}  complex  central")
     failures = []
     for name, layer, x in _subjects(rng):
         try:
@@ -30,11 +30,24 @@ def run(options, training_set=None, validation_set=None):
             failures.append(f"\n{name}: {error}")
             continue
         for by_complex, by_central in zip(*(report.rows for report in reports)):
-            print(f"{name:16}  {by_complex.name:16}  {by_complex.relative_error:.1e}  {by_central.relative_error:.1e}")
+            print(f"{name:16}  {by_complex.name:20}  {by_complex.relative_error:.1e}  {by_central.relative_error:.1e}")
             name = ""
     print("\n".join(failures) or "\nevery gradient is right", flush=True)
     if failures:
         raise SystemExit(1)
+
+
+class _VAELoss(Layer):
+    """The total of VAE.loss with the noise held fast, as a layer."""
+
+    def __init__(self, vae, noise):
+        self.vae, self.noise = vae, noise
+
+    def forward(self, x):
+        return self.vae.loss(x, self.noise, sigma2=0.07, beta=0.5)[0]
+
+    def backward(self, grad_output, input_grad=True):
+        return self.vae.backward(grad_output, input_grad)
 
 
 def _subjects(rng):
@@ -59,6 +72,7 @@ def _subjects(rng):
         ("KL, by mu", kl_by_mu, x),
         ("KL, by logvar", kl_by_logvar, x),
         ("FCNAutoencoder", FCNAutoencoder(6, 8, 3, **f64), x),
+        ("VAE.loss", _VAELoss(VAE(6, 8, 3, **f64), rng.standard_normal((4, 3))), x),
     ]
 
 

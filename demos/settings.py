@@ -28,7 +28,7 @@ def start(prog, description, argv, *demos):
         try:
             demo(options, training_set, validation_set)
         except OSError as error:  # the disk is full, or a folder stands where a file should go
-            _fail(prog, error)
+            fail(prog, error)
 
 
 def parse(prog, description, argv):
@@ -60,24 +60,24 @@ def parse(prog, description, argv):
     try:
         options.backend = backend()
     except ValueError as error:
-        _fail(options.prog, error)
+        fail(options.prog, error)
     return options
 
 
 def _open_images(options):
     """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
     if options.data is not None and Path(options.data).resolve() in options.out.resolve().parents:
-        _fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
+        fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=options.out):
             pass
     except OSError as error:
-        _fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
+        fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
     try:
         training, validation = _load(options)
     except (OSError, ValueError) as error:
-        _fail(options.prog, error)
+        fail(options.prog, error)
     for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
         print(f"{heading:10}{images.name}: {len(images)} to {use} on")
         if images.unreadable and not (heading == "" and options.validation is None):
@@ -112,10 +112,10 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        _fail(self.prog, message)
+        fail(self.prog, message)
 
 
-def _fail(prog, message):
+def fail(prog, message):
     print(f"{prog}: error: {message}", file=sys.stderr)
     raise SystemExit(2)
 

@@ -35,6 +35,8 @@ def main(argv=None):
 
 
 def run(options, training_set, validation_set):
+    if len(validation_set) < 2:
+        settings.fail(options.prog, "found 1 validation image, wanted at least 2: one has no standard error")
     vanilla, _ = trained("fcn", options, training_set, validation_set)
     vae, history = trained("vae", options, training_set, validation_set)
     print(f"{summary(vae)}\n")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from autoencoders import FCNAutoencoder, ImageSet, load_images
 from autoencoders.images import to_features
-from demos import gradients, latent_scaling, reconstruction
+from demos import denoising, gradients, latent_scaling, posterior_collapse, reconstruction, vae_vs_vanilla
 from nnlite import Tanh, load_weights
 
 QUICK = ["--images", "24", "--epochs", "1"]
@@ -36,7 +36,7 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
     command = [sys.executable, "-m", "demos", *QUICK, "--out", str(tmp_path / "out")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout.startswith("images    embedded faces: 22 to train on")
-    assert run.stdout.count("trained in") == run.stdout.count("reused") == 1
+    assert (run.stdout.count("trained in"), run.stdout.count("reused")) == (3, 5)
     assert "every gradient is right" in run.stdout
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {
@@ -45,7 +45,54 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
         "learning_curve.png",
         "latent_scaling.png",
         "latent_sheet.png",
+        "vae_architecture.png",
+        "vae_interpolation.png",
+        "vae_samples.png",
+        "vae_scan.png",
+        "denoising.png",
+        "posterior_collapse.png",
+        "fcn_architecture.png",
     } < written
+    report = (tmp_path / "out" / "report.md").read_text()
+    for picture in re.findall(r"\]\((\w+\.(?:png|md))\)", report):
+        assert picture in written
+    vae = json.loads((tmp_path / "out" / "vae_vs_vanilla.json").read_text())
+    for each in vae["advantages"] + vae["disadvantages"]:
+        assert each["sentence"] in report
+
+
+def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(out):
+    vae_vs_vanilla.main([*QUICK, "--out", str(out)])
+    found = json.loads((out / "vae_vs_vanilla.json").read_text())
+    nearest, error, moved = found["nearest real image"], found["reconstruction"], found["error of moved codes"]
+    at_1 = found["moved by"].index(1)
+    growth = {name: moved[name][at_1][0] - moved[name][0][0] for name in ("vanilla", "VAE")}
+    expected = {
+        "between two codes": nearest["halfway, vanilla"][0] - nearest["halfway, VAE"][0],
+        "samples": nearest["sample, vanilla, N(0, I)"][0] - nearest["sample, VAE, N(0, I)"][0],
+        "a disturbed code": growth["vanilla"] - growth["VAE"],
+        "reconstruction": error["VAE"][0] - error["vanilla"][0],
+        "reconstruction from a sample": error["VAE, sampled"][0] - error["vanilla"][0],
+    }
+    for each in found["advantages"] + found["disadvantages"]:
+        assert np.isclose(each["mean"], expected[each["name"]], atol=1e-6)
+    assert moved["VAE"][0] == error["VAE"] and moved["vanilla"][0] == error["vanilla"]
+
+
+def test_the_denoising_autoencoder_is_measured_against_the_clean_image(out):
+    denoising.main([*QUICK, "--out", str(out)])
+    found = json.loads((out / "denoising.json").read_text())
+    record = json.loads((out / "fcn.json").read_text())
+    assert np.isclose(found["error"]["vanilla"][0][0], record["history"]["validation_loss"][-1], rtol=1e-5)
+    at = found["noise"].index(0.5)
+    assert np.isclose(found["gain"][0], found["error"]["vanilla"][at][0] - found["error"]["denoising"][at][0])
+
+
+def test_under_the_sample_codes_loss_no_element_stays_active(out):
+    posterior_collapse.main(["--images", "200", "--epochs", "3", "--out", str(out / "collapse")])
+    found = json.loads((out / "collapse" / "posterior_collapse.json").read_text())
+    assert found["the sample code's loss"]["active"] == 0 < found["VAE.loss"]["active"]
+    assert sum(found["the sample code's loss"]["kl"]) < 0.1 < sum(found["VAE.loss"]["kl"])
 
 
 def test_reconstruction_prints_the_model_and_its_error_beside_the_baselines(out, capsys):
