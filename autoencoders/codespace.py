@@ -35,7 +35,9 @@ def nearest_distance(pictures, real):
 
 def high_frequencies(pictures):
     """The energy of each picture (N, D) in spatial frequencies of 8 cycles a picture and more: (N,)."""
-    spectrum = np.abs(np.fft.fft2(pictures.reshape(-1, 3, 64, 64))) ** 2 / 64**4  # (N, 3, 64, 64)
+    spectrum = (
+        np.abs(np.fft.fft2(pictures.reshape(-1, 3, 64, 64))) ** 2 / 64**4
+    )  # (N, 3, 64, 64), sums to the mean square
     cycles = np.fft.fftfreq(64, 1 / 64)  # (64,)
     return spectrum[:, :, np.hypot(cycles[:, None], cycles) >= CYCLES].sum(axis=2).mean(axis=1)
 
@@ -72,10 +74,16 @@ ADVANTAGES = (
         "Decoded samples of N(0, I) are equally near to real images from both",
     ),
     Comparison(
+        "samples of a fitted normal distribution",
+        "They are also nearer than decoded samples of a normal distribution fitted to the vanilla autoencoder's codes",
+        "But decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are nearer still",
+        "Decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are as near",
+    ),
+    Comparison(
         "a disturbed code",
-        "A code that is moved by one standard deviation loses less of its image in the VAE",
-        "A code that is moved by one standard deviation loses more of its image in the VAE",
-        "A code that is moved by one standard deviation loses as much of its image in both",
+        "Noise of one standard deviation on the code adds less to the error in the VAE",
+        "Noise of one standard deviation on the code adds more to the error in the VAE",
+        "Noise of one standard deviation on the code adds as much to the error in both",
     ),
 )
 DISADVANTAGES = (

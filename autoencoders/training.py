@@ -74,7 +74,7 @@ def train(
             for step, x in enumerate(images.batches(batch_size, rng)):  # (N, D)
                 shown = x if corrupt is None else corrupt(x, rng)  # (N, D)
                 optimizer.zero_grad()
-                measured = objective.backward(shown, x, epoch)
+                measured = objective.gradients(shown, x, epoch)
                 if not all(map(math.isfinite, measured.values())):
                     where = f"epoch {epoch + 1}, step {step + 1}"
                     raise FloatingPointError(
@@ -98,7 +98,7 @@ class _SquaredError:
     def __init__(self, model):
         self.model = model
 
-    def backward(self, x, target, epoch):
+    def gradients(self, x, target, epoch):
         """Add the gradients of a batch, and return what a History keeps."""
         loss, grad = mse_loss(self.model(x), target)  # (), (N, D)
         self.model.backward(grad, input_grad=False)
@@ -120,12 +120,12 @@ class _NegativeELBO:
         self.estimate = sigma2 is None
         self.sigma2 = 1.0 if self.estimate else sigma2
 
-    def backward(self, x, target, epoch):
+    def gradients(self, x, target, epoch):
         noise = self.rng.standard_normal((len(x), self.model.decoder[0].weight.data.shape[1]), x.dtype)  # (N, Z)
         beta = self.beta * min(1, (epoch + 1) / max(1, self.beta_warmup))
         _, reconstruction, kl = self.model.loss(x, noise, target=target, sigma2=self.sigma2, beta=beta)
         self.model.backward(input_grad=False)
-        # VAE.loss, solved for the mean squared error
+        # reconstruction = D / (2 sigma2) error + D/2 log(2 pi sigma2), solved for the mean squared error
         error = 2 * self.sigma2 / x.shape[1] * reconstruction - self.sigma2 * np.log(2 * np.pi * self.sigma2)
         return {"train_loss": float(error), "kl": float(kl)}
 

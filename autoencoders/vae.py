@@ -1,6 +1,10 @@
 """The variational autoencoder: an image to a normal distribution over codes, and a sample of that back to an image.
 
-Kingma and Welling, arXiv 1312.6114. Letters for shapes: N batch, D values of an image, H hidden, Z code.
+Kingma and Welling, arXiv 1312.6114. In its words: the prior, N(0, I), is what codes are to look like all together;
+the posterior of an image, here N(mu, exp(logvar)), is where the encoder believes its code to be; the evidence lower
+bound is a number that log p(image) cannot be below, and its negative the loss. A nat is 1 / log(2) bits.
+
+Letters for shapes: N batch, D values of an image, H hidden, Z code.
 """
 
 from typing import NamedTuple
@@ -71,15 +75,15 @@ class VAE(Layer):
         """
         mu, logvar = self.encode(x)  # (N, Z) each
         z = self.reparameterize(mu, logvar, noise)  # (N, Z)
-        mse, grad_mse = mse_loss(self.decode(z), x if target is None else target)  # (), (N, D)
+        mse, grad_mse = mse_loss(self.decode(z), x if target is None else target)  # (), (N, D); 1 / (N D) is in both
         D = grad_mse.shape[1]
         reconstruction = D / (2 * sigma2) * mse + D / 2 * np.log(2 * np.pi * sigma2)
-        kl, kl_by_mu, kl_by_logvar = kl_divergence(mu, logvar)  # (), (N, Z), (N, Z)
+        kl, grad_mu, grad_logvar = kl_divergence(mu, logvar)  # (), (N, Z), (N, Z)
         self._cache = (
-            D / (2 * sigma2) * grad_mse,  # (N, D), by x_hat
+            D / (2 * sigma2) * grad_mse,  # (N, D), dL/dx_hat
             (z - mu) / 2,  # (N, Z), dz/dlogvar = 1/2 exp(logvar / 2) noise
-            beta * kl_by_mu,  # (N, Z)
-            beta * kl_by_logvar,  # (N, Z)
+            beta * grad_mu,  # (N, Z), beta dKL/dmu
+            beta * grad_logvar,  # (N, Z), beta dKL/dlogvar
             target is None,
         )
         return reconstruction + beta * kl, reconstruction, kl
@@ -97,13 +101,13 @@ class VAE(Layer):
         """
         if self._cache is None:
             raise RuntimeError("VAE.backward was called before loss, or after another forward: call loss first")
-        by_prediction, z_by_logvar, kl_by_mu, kl_by_logvar, target_is_x = self._cache
-        by_prediction = grad_output * by_prediction  # (N, D)
-        grad_z = self.decoder.backward(by_prediction)  # (N, Z)
-        grad_h = self.mu.backward(grad_z + grad_output * kl_by_mu)  # (N, H)
-        grad_h += self.logvar.backward(grad_z * z_by_logvar + grad_output * kl_by_logvar)  # (N, H)
+        grad_prediction, dz_dlogvar, beta_kl_grad_mu, beta_kl_grad_logvar, target_is_x = self._cache
+        grad_prediction = grad_output * grad_prediction  # (N, D)
+        grad_z = self.decoder.backward(grad_prediction)  # (N, Z)
+        grad_h = self.mu.backward(grad_z + grad_output * beta_kl_grad_mu)  # (N, H)
+        grad_h += self.logvar.backward(grad_z * dz_dlogvar + grad_output * beta_kl_grad_logvar)  # (N, H)
         grad_x = self.encoder.backward(grad_h, input_grad)  # (N, D)
-        return grad_x - by_prediction if input_grad and target_is_x else grad_x
+        return grad_x - grad_prediction if input_grad and target_is_x else grad_x
 
 
 class CodeUse(NamedTuple):

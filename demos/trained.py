@@ -50,7 +50,7 @@ def trained(name, options, training_set, validation_set):
         reason = f"none saved in {options.out}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"those saved in {options.out} are damaged ({error})"
-    print(f"weights   training, for {reason}", flush=True)
+    print(f"weights   training: {reason}", flush=True)
     start = time.perf_counter()
     history = train(
         model,

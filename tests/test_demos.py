@@ -70,6 +70,8 @@ def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(out):
     expected = {
         "between two codes": nearest["halfway, vanilla"][0] - nearest["halfway, VAE"][0],
         "samples": nearest["sample, vanilla, N(0, I)"][0] - nearest["sample, VAE, N(0, I)"][0],
+        "samples of a fitted normal distribution": nearest["sample, vanilla, fitted normal"][0]
+        - nearest["sample, VAE, N(0, I)"][0],
         "a disturbed code": growth["vanilla"] - growth["VAE"],
         "reconstruction": error["VAE"][0] - error["vanilla"][0],
         "reconstruction from a sample": error["VAE, sampled"][0] - error["vanilla"][0],
