@@ -77,7 +77,7 @@ def _sampler(diagram, parts, trunk):
         diagram.follow(trunk, head)
         diagram.follow(head, sampler)
     diagram.arrow((noise[0], noise[1] - noise[2] / 2), (sampler[0], sampler[1] + sampler[2] / 2))
-    diagram.note(heads[1], r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$")
+    diagram.note(heads[1], r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$, of both heads")
     return diagram.follow(sampler, diagram.block("z", ["code", f"(N, {Z})"], Z, GREY))
 
 

@@ -43,7 +43,7 @@ def high_frequencies(pictures):
 
 
 class Comparison(NamedTuple):
-    """Something claimed of the VAE against the vanilla autoencoder, and how each outcome is said."""
+    """Something claimed of a model against the vanilla autoencoder, and how each outcome is said."""
 
     name: str
     holds: str
@@ -55,7 +55,7 @@ class Comparison(NamedTuple):
         mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
         found = verdict(mean, error)
         text = {"holds": self.holds, "does not hold": self.fails, "too small to say": self.unclear}[found]
-        sentence = f"{text} ({mean:+.4f} ± {error:.4f})."
+        sentence = f"{text} ({mean:+.4f} ± {error:.2g})."
         return {"name": self.name, "mean": mean, "standard_error": error, "verdict": found, "sentence": sentence}
 
 
@@ -101,3 +101,13 @@ DISADVANTAGES = (
         "From a sampled code the VAE reconstructs held-out images as well as the vanilla autoencoder",
     ),
 )
+
+
+def conclusion(kind, said):
+    """One sentence: in which of the comparisons the `kind`, "advantage" or "disadvantage", was found."""
+    found = [each["name"] for each in said if each["verdict"] == "holds"]
+    if not found:
+        return f"No {kind} of the VAE was found in these measurements; the source document claims one."
+    rest = [each["name"] for each in said if each["verdict"] != "holds"]
+    but = f"; not found in: {', '.join(rest)}" if rest else ""
+    return f"The VAE's {kind} was found in: {', '.join(found)}{but}."

@@ -61,6 +61,8 @@ def train(
     """
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}, wanted at least 1")
+    if not isinstance(model, VAE) and (sigma2, beta, beta_warmup) != (None, 1.0, 0):
+        raise ValueError(f"train: sigma2, beta and beta_warmup are for a VAE, but the model is {type(model).__name__}")
     if validation is None:
         images, validation = images.split(rng)
     objective = _NegativeELBO(model, rng, sigma2, beta, beta_warmup) if isinstance(model, VAE) else _SquaredError(model)
@@ -124,7 +126,9 @@ class _NegativeELBO:
         noise = self.rng.standard_normal((len(x), self.model.decoder[0].weight.data.shape[1]), x.dtype)  # (N, Z)
         beta = self.beta * min(1, (epoch + 1) / max(1, self.beta_warmup))
         _, reconstruction, kl = self.model.loss(x, noise, target=target, sigma2=self.sigma2, beta=beta)
-        self.model.backward(input_grad=False)
+        # Times 2 sigma2 / D, the loss is the mean squared error + 2 sigma2 / D beta KL + a constant. Its scale then
+        # stays as it is when sigma2 falls; Adam, whose averages lag behind, would otherwise take larger steps.
+        self.model.backward(2 * self.sigma2 / x.shape[1], input_grad=False)
         # reconstruction = D / (2 sigma2) error + D/2 log(2 pi sigma2), solved for the mean squared error
         error = 2 * self.sigma2 / x.shape[1] * reconstruction - self.sigma2 * np.log(2 * np.pi * self.sigma2)
         return {"train_loss": float(error), "kl": float(kl)}

@@ -72,7 +72,10 @@ class VAE(Layer):
 
         With S = ||target - x_hat||^2 the derivative of the first line by sigma2 is -S / (2 sigma2^2) + D / (2 sigma2).
         It is 0 at sigma2 = S / D: the mean squared error of sampled reconstructions is the best sigma2.
+        Raises ValueError if sigma2 is not positive.
         """
+        if not sigma2 > 0:
+            raise ValueError(f"VAE.loss: sigma2 is {sigma2}, wanted more than 0")
         mu, logvar = self.encode(x)  # (N, Z) each
         z = self.reparameterize(mu, logvar, noise)  # (N, Z)
         mse, grad_mse = mse_loss(self.decode(z), x if target is None else target)  # (), (N, D); 1 / (N D) is in both
@@ -90,6 +93,7 @@ class VAE(Layer):
 
     def backward(self, grad_output=1.0, input_grad=True):
         """The chain rule from the total of the latest loss(): grad_output is dL/dtotal, 1 unless that is part of more.
+        In between, do not call the layers, such as vae.decoder: they keep what their own latest forward needs.
 
         mu reaches the loss through z, where dz/dmu = 1, and through the KL; so does logvar, and their gradients add
         up. Both come from the same h, whose gradients add up as well. Where the target is x itself, x also reaches

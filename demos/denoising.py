@@ -6,6 +6,7 @@ import numpy as np
 
 from autoencoders import gaussian_noise
 from autoencoders.architecture import architecture_figure
+from autoencoders.codespace import Comparison
 from autoencoders.figures import curves_figure, picture_rows_figure
 from autoencoders.images import to_features, to_pixels
 from demos import settings
@@ -14,6 +15,12 @@ from demos.trained import NOISE, trained
 
 JUDGED = 300
 SHOWN = 10
+GAIN = Comparison(
+    "denoising",
+    "The denoising autoencoder's error is lower than the vanilla one's",
+    "The denoising autoencoder's error is higher than the vanilla one's",
+    "The denoising autoencoder's error is not measurably different from the vanilla one's",
+)
 LEVELS = (0, 0.25, 0.5, 0.75, 1)  # standard deviations of the noise
 
 
@@ -33,13 +40,16 @@ def run(options, training_set, validation_set):
         return np.mean((pictures - x) ** 2, axis=1)  # (N,)
 
     measured = {name: [errors(model(each)) for each in noisy.values()] for name, model in models.items()}
-    gain = measured["vanilla"][LEVELS.index(NOISE)] - measured["denoising"][LEVELS.index(NOISE)]  # (N,)
+
+    def gain(level):
+        return measured["vanilla"][level] - measured["denoising"][level]  # (N,)
+
     results = {
         "images": len(x),
         "noise": list(LEVELS),
         "error": {name: [mean_and_error(values) for values in each] for name, each in measured.items()},
-        "gain": mean_and_error(gain),
-        "gain without noise": mean_and_error(measured["vanilla"][0] - measured["denoising"][0]),
+        "with noise": GAIN.say(gain(LEVELS.index(NOISE))),
+        "without noise": GAIN.say(gain(0)),
     }
     save_figure(options, "denoising_architecture.png", _architecture(models["denoising"]))
     shown = noisy[NOISE][:SHOWN]
@@ -68,9 +78,8 @@ def _report(results):
             "",
             *table(["noise", *map(str, results["noise"])], rows),
             "",
-            f"At {NOISE} the denoising autoencoder's error is lower by {cell(results['gain'])}; without noise, by",
-            f"{cell(results['gain without noise'])}. What noise costs is small for both: little of it fits into",
-            "the code.",
+            f"At {NOISE}: {results['with noise']['sentence']}",
+            f"Without noise: {results['without noise']['sentence']}",
             "",
         ]
     )

@@ -69,13 +69,18 @@ def _report(results, mean_error):
         + [cell(each["error"])]
         for name, each in results.items()
     ]
+    active = results[SAMPLE_CODE]["active"]
+    said = (
+        f"{active} elements are active"
+        if active
+        else "the posterior has collapsed: no image's code differs from another's"
+    )
     heads = ["trained by", "KL, nats", "largest of an element", "active elements", "error from mu"]
     return "\n".join(
         [
             "A demonstration of a mistake: a course's sample code averages the squared error over every value, sums",
-            "the KL over the batch, and bounds mu and logvar below by a ReLU. The KL then outweighs the error, the",
-            f"encoder gives every image the same code, and the decoder moves towards the mean image: {EPOCHS} epochs",
-            f"are enough. The mean image's error is {cell(mean_error)}.",
+            "the KL over the batch, and bounds mu and logvar below by a ReLU, so that the KL outweighs the error.",
+            f"After {EPOCHS} epochs of it {said}. The mean image's error is {cell(mean_error)}.",
             "",
             *table(heads, rows),
             "",

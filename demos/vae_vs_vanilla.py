@@ -10,6 +10,7 @@ from autoencoders.architecture import architecture_figure, summary
 from autoencoders.codespace import (
     ADVANTAGES,
     DISADVANTAGES,
+    conclusion,
     fitted_samples,
     high_frequencies,
     midpoints,
@@ -99,6 +100,10 @@ def run(options, training_set, validation_set):
         },
         "advantages": said[: len(ADVANTAGES)],
         "disadvantages": said[len(ADVANTAGES) :],
+        "conclusions": [
+            conclusion("advantage", said[: len(ADVANTAGES)]),
+            conclusion("disadvantage", said[len(ADVANTAGES) :]),
+        ],
     }
 
     save_figure(options, "vae_architecture.png", architecture_figure(vae))
@@ -150,6 +155,11 @@ def _blurred(x):
     )
 
 
+def _percent(mean_and_error):
+    mean, error = mean_and_error
+    return f"{mean:.0%}" if error is None else f"{mean:.0%} ± {error:.1%}"
+
+
 def _report(results):
     """The numbers and what follows from them, as Markdown."""
     lines = [
@@ -166,19 +176,21 @@ def _report(results):
         ),
         "",
         *table(
-            ["pictures", "to the nearest real image", "high frequencies"],
+            ["pictures", "to the nearest real image", "high frequencies, of real images'"],
             [
-                [name, cell(mean), f"{results['high frequencies'][name][0]:.0%}"]
+                [name, cell(mean), f"{_percent(results['high frequencies'][name])}"]
                 for name, mean in results["nearest real image"].items()
             ],
         ),
         "",
         "A blurred picture is near to many images, the mean face nearest of all: the distance says something only",
         "together with the energy in high frequencies (8 cycles a picture and more), where 100% is that of real",
-        "images, and more is noise. In brackets: the mean difference, positive where the claim holds, ± its standard error.",
+        "images, and more is noise. In brackets: mean difference, positive where the claim holds, ± standard error.",
         "",
         *(f"- Advantage, {each['name']}: {each['sentence']}" for each in results["advantages"]),
         *(f"- Disadvantage, {each['name']}: {each['sentence']}" for each in results["disadvantages"]),
+        "",
+        *results["conclusions"],
         "",
     ]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ import pytest
 from autoencoders.codespace import (
     ADVANTAGES,
     DISADVANTAGES,
+    conclusion,
     fitted_samples,
     high_frequencies,
     midpoints,
@@ -42,6 +43,12 @@ def test_from_8_cycles_a_picture_on_a_frequency_is_high(cycles, share):
     assert np.isclose(high_frequencies(picture)[0], share / 8, atol=1e-12)
 
 
+def test_a_conclusion_names_what_was_found_and_what_was_not():
+    held, failed = {"name": "a", "verdict": "holds"}, {"name": "b", "verdict": "does not hold"}
+    assert conclusion("advantage", [held, failed]) == "The VAE's advantage was found in: a; not found in: b."
+    assert conclusion("advantage", [failed]).startswith("No advantage of the VAE was found")
+
+
 @pytest.mark.parametrize(
     "name, holds, fails",
     [
@@ -68,6 +75,6 @@ def test_from_8_cycles_a_picture_on_a_frequency_is_high(cycles, share):
 def test_the_opposite_numbers_turn_a_sentence_round(name, holds, fails):
     (claim,) = [claim for claim in ADVANTAGES + DISADVANTAGES if claim.name == name]
     differences = np.array([0.2, 0.3, 0.4])
-    assert holds in claim.say(differences)["sentence"] and "(+0.3000 ± 0.0577)" in claim.say(differences)["sentence"]
+    assert holds in claim.say(differences)["sentence"] and "(+0.3000 ± 0.058)" in claim.say(differences)["sentence"]
     assert fails in claim.say(-differences)["sentence"] and claim.say(-differences)["verdict"] == "does not hold"
     assert claim.say(differences - 0.3)["sentence"].startswith(claim.unclear)

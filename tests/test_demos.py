@@ -78,7 +78,11 @@ def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(out):
     }
     for each in found["advantages"] + found["disadvantages"]:
         assert np.isclose(each["mean"], expected[each["name"]], atol=1e-6)
-    assert moved["VAE"][0] == error["VAE"] and moved["vanilla"][0] == error["vanilla"]
+    assert moved["VAE"][0] == error["VAE"] != error["VAE, sampled"] and moved["vanilla"][0] == error["vanilla"]
+    distances = [mean for mean, _ in nearest.values()]
+    assert len(set(distances)) == len(distances) and min(distances) > 0  # no two are of the same pictures, none of real
+    sharp = found["high frequencies"]
+    assert sharp["another real image"][0] == pytest.approx(1) and sharp["it, blurred"][0] < 0.5
 
 
 def test_the_denoising_autoencoder_is_measured_against_the_clean_image(out):
@@ -87,7 +91,17 @@ def test_the_denoising_autoencoder_is_measured_against_the_clean_image(out):
     record = json.loads((out / "fcn.json").read_text())
     assert np.isclose(found["error"]["vanilla"][0][0], record["history"]["validation_loss"][-1], rtol=1e-5)
     at = found["noise"].index(0.5)
-    assert np.isclose(found["gain"][0], found["error"]["vanilla"][at][0] - found["error"]["denoising"][at][0])
+    difference = found["error"]["vanilla"][at][0] - found["error"]["denoising"][at][0]
+    assert np.isclose(found["with noise"]["mean"], difference, atol=1e-6)
+    vanilla, denoiser = (FCNAutoencoder(rng=np.random.default_rng(0)) for _ in range(2))
+    load_weights(out / "fcn.npz", vanilla)
+    load_weights(out / "denoising.npz", denoiser)
+    assert not np.array_equal(vanilla.encoder[0].weight.data, denoiser.encoder[0].weight.data)
+
+
+@pytest.mark.parametrize("sign, said", [(1, "error is lower than"), (-1, "error is higher than")])
+def test_a_denoising_autoencoder_that_is_worse_is_called_worse(sign, said):
+    assert said in denoising.GAIN.say(sign * np.array([0.1, 0.2, 0.3]))["sentence"]
 
 
 def test_under_the_sample_codes_loss_no_element_stays_active(out):

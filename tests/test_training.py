@@ -163,6 +163,19 @@ def test_beta_is_used(faces):
     assert kls[1] < kls[0]
 
 
+def test_the_scale_of_a_vaes_gradients_does_not_change_with_sigma2(faces, monkeypatch):
+    gradients = []
+    monkeypatch.setattr(training.Adam, "step", lambda self: gradients.append(self.parameters[-1].grad.copy()))
+    train(small_vae(), faces, epochs=1, batch_size=64, rng=np.random.default_rng(0), sigma2=0.01)
+    train(small_vae(), faces, epochs=1, batch_size=64, rng=np.random.default_rng(0), sigma2=1.0)
+    assert np.allclose(gradients[0], gradients[1], rtol=1e-4)  # of the decoder, which the KL does not reach
+
+
+def test_what_is_for_a_vae_is_refused_for_another_model(faces, rng):
+    with pytest.raises(ValueError, match="sigma2, beta and beta_warmup are for a VAE, but the model is FCNAutoencoder"):
+        train(small_model(), faces, epochs=1, rng=rng, beta=0.5)
+
+
 @pytest.mark.parametrize("name", ["encoder.0.weight", "logvar.bias", "decoder.2.weight"])
 def test_a_loss_that_is_not_finite_stops_the_training_with_the_array_named(faces, name, rng):
     model = small_vae()

@@ -3,6 +3,7 @@ import pytest
 from conftest import Rows
 
 from autoencoders import VAE, code_use, train
+from autoencoders.vae import CodeUse
 from nnlite import Layer, Linear, Sequential, gradcheck, kl_divergence
 
 SIZES = (12, 8, 3)  # in_features, hidden_features, latent_features
@@ -105,13 +106,22 @@ def test_the_target_is_x_unless_another_is_given(vae, x, noise):
     assert vae.loss(x, noise) == vae.loss(x, noise, target=x) != vae.loss(x, noise, target=-x)
 
 
-@pytest.mark.parametrize("call", [lambda vae, x: None, lambda vae, x: vae(x), lambda vae, x: vae.encode(x)])
+@pytest.mark.parametrize(
+    "call",
+    [lambda vae, x: None, lambda vae, x: vae(x), lambda vae, x: vae.encode(x), lambda vae, x: vae.decode(x[:, :3])],
+)
 def test_backward_wants_a_loss_right_before_it(vae, x, noise, call):
     if call(vae, x) is not None:
         vae.loss(x, noise)
         call(vae, x)
     with pytest.raises(RuntimeError, match="call loss first"):
         vae.backward()
+
+
+@pytest.mark.parametrize("sigma2", [0, -1, float("nan")])
+def test_a_variance_that_is_none_is_an_error(vae, x, noise, sigma2):
+    with pytest.raises(ValueError, match=f"sigma2 is {sigma2}, wanted more than 0"):
+        vae.loss(x, noise, sigma2=sigma2)
 
 
 def test_noise_of_another_shape_is_an_error(vae, x):
@@ -124,6 +134,10 @@ def test_the_parameters_have_pytorchs_names(vae):
     heads = ["mu.weight", "mu.bias", "logvar.weight", "logvar.bias"]
     assert names[:2] == ["encoder.0.weight", "encoder.0.bias"] and names[2:6] == heads
     assert names[6:] == [f"decoder.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")]
+
+
+def test_an_element_is_active_from_a_variance_of_a_hundredth_on():
+    assert CodeUse(kl=np.array([1.0, 1.0]), variance=np.array([0.009, 0.011])).active == 1
 
 
 def test_an_element_that_says_nothing_is_not_active(rng):
@@ -149,7 +163,7 @@ def test_a_linear_vae_with_estimated_sigma2_is_as_likely_as_probabilistic_pca(rn
 
     vae = VAE(D, D, Z, rng=rng, dtype=np.float64)
     vae.encoder, vae.decoder = Sequential(), Sequential(Linear(Z, D, rng=rng, dtype=np.float64))
-    history = train(vae, Rows(x), epochs=150, batch_size=50, lr=0.01, rng=rng, validation=Rows(x))
+    history = train(vae, Rows(x), epochs=300, batch_size=50, lr=0.01, rng=rng, validation=Rows(x))
     noise = rng.standard_normal((50, 1000, Z))
     elbo = -np.mean([vae.loss(x, each, sigma2=history.train_loss[-1])[0] for each in noise])
     assert abs(elbo - best) / D < 0.01
