@@ -55,7 +55,7 @@ class Comparison(NamedTuple):
         mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
         found = verdict(mean, error)
         text = {"holds": self.holds, "does not hold": self.fails, "too small to say": self.unclear}[found]
-        sentence = f"{text} ({mean:+.4f} ± {error:.2g})."
+        sentence = f"{text} ({mean:+.4f} ± {error:.5f})."
         return {"name": self.name, "mean": mean, "standard_error": error, "verdict": found, "sentence": sentence}
 
 

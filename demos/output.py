@@ -36,4 +36,4 @@ def mean_and_error(values):
 def cell(mean_and_error):
     """What mean_and_error returned, for a table."""
     mean, error = mean_and_error
-    return f"{mean:.4f}" if error is None else f"{mean:.4f} ± {error:.2g}"
+    return f"{mean:.4f}" if error is None else f"{mean:.4f} ± {error:.5f}"

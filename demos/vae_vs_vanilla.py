@@ -163,8 +163,8 @@ def _percent(mean_and_error):
 def _report(results):
     """The numbers and what follows from them, as Markdown."""
     lines = [
-        f"The first {results['images']} validation images; mean squared errors and distances, pixels in [-1, 1], ±",
-        "standard error.",
+        f"The first {results['images']} validation images; mean squared errors and distances, pixels in [-1, 1],",
+        "± standard error.",
         f"The VAE uses {results['active']} of {len(results['kl'])} elements of its code, {sum(results['kl']):.1f} nats"
         f" in all; its sigma2 is {results['sigma2']:.4f}.",
         "",

@@ -75,6 +75,6 @@ def test_a_conclusion_names_what_was_found_and_what_was_not():
 def test_the_opposite_numbers_turn_a_sentence_round(name, holds, fails):
     (claim,) = [claim for claim in ADVANTAGES + DISADVANTAGES if claim.name == name]
     differences = np.array([0.2, 0.3, 0.4])
-    assert holds in claim.say(differences)["sentence"] and "(+0.3000 ± 0.058)" in claim.say(differences)["sentence"]
+    assert holds in claim.say(differences)["sentence"] and "(+0.3000 ± 0.05774)" in claim.say(differences)["sentence"]
     assert fails in claim.say(-differences)["sentence"] and claim.say(-differences)["verdict"] == "does not hold"
     assert claim.say(differences - 0.3)["sentence"].startswith(claim.unclear)
