@@ -31,7 +31,7 @@ def main(argv=None):
 def run(options, training_set, validation_set):
     models = {
         "vanilla": trained("fcn", options, training_set, validation_set)[0],
-        "denoising": trained("denoising", options, training_set, validation_set)[0],
+        "denoising": trained("dae", options, training_set, validation_set)[0],
     }
     x = to_features(validation_set[:JUDGED])  # (N, D)
     noisy = {level: gaussian_noise(level)(x, np.random.default_rng((options.seed, 4))) for level in LEVELS}

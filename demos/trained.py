@@ -24,7 +24,7 @@ NOISE = 0.5  # standard deviation, pixels in [-1, 1]
 MODELS = {  # the class, and what train() is told beside the options
     "fcn": (FCNAutoencoder, {}),
     "vae": (VAE, {}),
-    "denoising": (FCNAutoencoder, {"corrupt": gaussian_noise(NOISE)}),
+    "dae": (FCNAutoencoder, {"corrupt": gaussian_noise(NOISE)}),
 }
 
 

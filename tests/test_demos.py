@@ -95,7 +95,7 @@ def test_the_denoising_autoencoder_is_measured_against_the_clean_image(out):
     assert np.isclose(found["with noise"]["mean"], difference, atol=1e-6)
     vanilla, denoiser = (FCNAutoencoder(rng=np.random.default_rng(0)) for _ in range(2))
     load_weights(out / "fcn.npz", vanilla)
-    load_weights(out / "denoising.npz", denoiser)
+    load_weights(out / "dae.npz", denoiser)
     assert not np.array_equal(vanilla.encoder[0].weight.data, denoiser.encoder[0].weight.data)
 
 
