@@ -44,6 +44,11 @@ CLAIMS = (
 )
 
 
+def standard_error(values):
+    """That of the mean of independent values, (N,); nan for one."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def verdict(mean, standard_error, smallest=0.0):
     """Say "holds" or "does not hold", or "too small to say" if the mean is within two standard errors of 0, or smaller
     than `smallest`."""
@@ -73,13 +78,13 @@ def judge_claims(model, originals, *, element=0, probe=None):
         row = {"edit": target + ("*5" if claim.factor == 5 else "/5"), "claim": claim.text, "verdict": "not measured"}
         if claim.quantity in plain and len(originals) > 1:  # one face has no standard error
             scores = claim.scores(edits[claim.factor, None if claim.whole else element], plain)
-            mean, standard_error = float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores)))
+            mean, error = float(scores.mean()), standard_error(scores)
             row |= {
                 "mean": mean,
-                "standard_error": standard_error,
-                "verdict": verdict(mean, standard_error, claim.smallest()),
+                "standard_error": error,
+                "verdict": verdict(mean, error, claim.smallest()),
+                "share_true": float(np.mean(scores > 0)),
             }
-            row["share_true"] = float(np.mean(scores > 0))
             if not claim.whole:
                 means = [float(claim.scores(edits[claim.factor, k], plain).mean()) for k in elements]
                 row |= {"best_element": int(np.argmax(means)), "best_mean": max(means)}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoders.claims import verdict
+from autoencoders.claims import standard_error, verdict
 
 CYCLES = 8  # a spatial frequency is high from so many cycles a picture on
 
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
 
     def say(self, differences):
         """{"name", "mean", "standard_error", "verdict", "sentence"} of paired differences (N,), positive where true."""
-        mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
+        mean, error = float(np.mean(differences)), standard_error(differences)
         found = verdict(mean, error)
         text = {"holds": self.holds, "does not hold": self.fails, "too small to say": self.unclear}[found]
         sentence = f"{text} ({mean:+.4f} ± {error:.5f})."

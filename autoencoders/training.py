@@ -154,4 +154,9 @@ def _culprit(objective, x):
 
 def reconstruction_errors(model, images):
     """The mean squared error of each image's reconstruction, pixels in [-1, 1]: (N,)."""
-    return np.concatenate([np.mean((model(x) - x) ** 2, axis=1) for x in images.batches(EVALUATION_BATCH)])
+    return np.concatenate([squared_errors(model(x), x) for x in images.batches(EVALUATION_BATCH)])
+
+
+def squared_errors(pictures, originals):
+    """The mean squared error of each of the pictures (N, D): (N,)."""
+    return np.mean((pictures - originals) ** 2, axis=1)

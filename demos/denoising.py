@@ -1,20 +1,18 @@
 """Denoising: the same autoencoder trained on clean and on noisy images, and what each makes of more and more noise."""
 
-import json
-
 import numpy as np
 
 from autoencoders import gaussian_noise
 from autoencoders.architecture import architecture_figure
 from autoencoders.codespace import Comparison
-from autoencoders.figures import curves_figure, picture_rows_figure
-from autoencoders.images import to_features, to_pixels
+from autoencoders.figures import curves_figure
+from autoencoders.images import to_features
+from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import cell, mean_and_error, save_figure, save_text, table
+from demos.output import SHOWN, cell, mean_and_error, save_figure, save_results, save_rows, table
 from demos.trained import NOISE, trained
 
 JUDGED = 300
-SHOWN = 10
 GAIN = Comparison(
     "denoising",
     "The denoising autoencoder's error is lower than the vanilla one's",
@@ -36,10 +34,7 @@ def run(options, training_set, validation_set):
     x = to_features(validation_set[:JUDGED])  # (N, D)
     noisy = {level: gaussian_noise(level)(x, np.random.default_rng((options.seed, 4))) for level in LEVELS}
 
-    def errors(pictures):
-        return np.mean((pictures - x) ** 2, axis=1)  # (N,)
-
-    measured = {name: [errors(model(each)) for each in noisy.values()] for name, model in models.items()}
+    measured = {name: [squared_errors(model(each), x) for each in noisy.values()] for name, model in models.items()}
 
     def gain(level):
         return measured["vanilla"][level] - measured["denoising"][level]  # (N,)
@@ -51,22 +46,16 @@ def run(options, training_set, validation_set):
         "with noise": GAIN.say(gain(LEVELS.index(NOISE))),
         "without noise": GAIN.say(gain(0)),
     }
-    save_figure(options, "denoising_architecture.png", _architecture(models["denoising"]))
+    save_figure(
+        options, "denoising_architecture.png", architecture_figure(models["denoising"], corrupt=f"noise of std {NOISE}")
+    )
     shown = noisy[NOISE][:SHOWN]
-    rows = {"original": x[:SHOWN], f"noise of std {NOISE}": shown} | {name: m(shown) for name, m in models.items()}
+    rows = {"original": x, f"noise of std {NOISE}": shown} | {name: m(shown) for name, m in models.items()}
     title = "Validation images, noise added, and what each autoencoder makes of that"
-    rows = {name: to_pixels(pictures) for name, pictures in rows.items()}
-    save_figure(options, "denoising.png", picture_rows_figure(title, rows))
+    save_rows(options, "denoising.png", title, rows)
     curves = curves_figure("Error of reconstructions of noisy images", "std of the noise", LEVELS, results["error"])
     save_figure(options, "denoising_error.png", curves)
-    text = _report(results)
-    print(f"\n{text}")
-    save_text(options, "denoising.json", json.dumps(results, indent=2))
-    save_text(options, "denoising.md", f"# Denoising\n\n{text}")
-
-
-def _architecture(model):
-    return architecture_figure(model, corrupt=f"noise of std {NOISE}")
+    save_results(options, "denoising", "# Denoising", results, _report(results))
 
 
 def _report(results):

@@ -37,14 +37,14 @@ def run(options, training_set=None, validation_set=None):
         raise SystemExit(1)
 
 
-class _VAELoss(Layer):
-    """The total of VAE.loss with the noise held fast, as a layer."""
+class VAELoss(Layer):
+    """The total of VAE.loss as a layer, with everything but x held fast."""
 
-    def __init__(self, vae, noise):
-        self.vae, self.noise = vae, noise
+    def __init__(self, vae, noise, **settings):
+        self.vae, self.noise, self.settings = vae, noise, settings
 
     def forward(self, x):
-        return self.vae.loss(x, self.noise, sigma2=0.07, beta=0.5)[0]
+        return np.asarray(self.vae.loss(x, self.noise, **self.settings)[0])
 
     def backward(self, grad_output, input_grad=True):
         return self.vae.backward(grad_output, input_grad)
@@ -72,7 +72,7 @@ def _subjects(rng):
         ("KL, by mu", kl_by_mu, x),
         ("KL, by logvar", kl_by_logvar, x),
         ("FCNAutoencoder", FCNAutoencoder(6, 8, 3, **f64), x),
-        ("VAE.loss", _VAELoss(VAE(6, 8, 3, **f64), rng.standard_normal((4, 3))), x),
+        ("VAE.loss", VAELoss(VAE(6, 8, 3, **f64), rng.standard_normal((4, 3)), sigma2=0.07, beta=0.5), x),
     ]
 
 

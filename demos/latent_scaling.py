@@ -1,8 +1,6 @@
 """Latent scaling: one image's code x with an element, or the whole code, multiplied and divided by 5; what that
 changes, measured; and what the source document says of it, judged over many faces."""
 
-import json
-
 import numpy as np
 
 from autoencoders import make_faces, scale_code
@@ -11,7 +9,7 @@ from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
 from autoencoders.images import to_features
 from autoencoders.latent import FactorProbe, changes, scan_elements, sentence
 from demos import settings
-from demos.output import save_figure, save_text, table
+from demos.output import save_figure, save_results, table
 from demos.trained import trained
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
@@ -63,11 +61,8 @@ def run(options, training_set, validation_set):
         "faces": len(originals),
         "claims": judge_claims(model, originals, probe=probe),
     }
-    text = _report(results)
-    print(f"\n{text}")
-    save_text(options, "latent_scaling.json", json.dumps(results, indent=2))
-    page = f"# Parts of a code, scaled\n\n![{FIGURE_TEXT}](latent_scaling.png)\n\n{text}"
-    save_text(options, "latent_scaling.md", page)
+    heading = f"# Parts of a code, scaled\n\n![{FIGURE_TEXT}](latent_scaling.png)"
+    save_results(options, "latent_scaling", heading, results, _report(results))
 
 
 def _probe_faces(options):

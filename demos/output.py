@@ -1,8 +1,15 @@
 """What the demos leave: figures and texts in the output folder, tables in Markdown."""
 
+import json
+
 import numpy as np
 
+from autoencoders.claims import standard_error
+from autoencoders.figures import picture_rows_figure
+from autoencoders.images import to_pixels
 from nnlite.serialization import replacing
+
+SHOWN = 10  # pictures in a row
 
 
 def save_figure(options, name, figure):
@@ -19,6 +26,19 @@ def save_text(options, name, text):
     print(f"file      {options.out / name}", flush=True)
 
 
+def save_rows(options, name, title, rows):
+    """Save a figure of the first pictures of each row, {name: features (N, D)}."""
+    rows = {row: to_pixels(pictures[:SHOWN]) for row, pictures in rows.items()}
+    save_figure(options, name, picture_rows_figure(title, rows))
+
+
+def save_results(options, name, heading, results, text):
+    """Print a text, and write it under its heading as NAME.md, and the results as NAME.json."""
+    print(f"\n{text}")
+    save_text(options, f"{name}.json", json.dumps(results, indent=2))
+    save_text(options, f"{name}.md", f"{heading}\n\n{text}")
+
+
 def table(heads, rows):
     """The lines of a Markdown table whose columns are aligned, so that it reads well in a terminal too."""
     rows = list(rows)
@@ -29,8 +49,7 @@ def table(heads, rows):
 
 def mean_and_error(values):
     """[mean, standard error] of independent values, (N,); the error of one value is None."""
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return [float(np.mean(values)), error]
+    return [float(np.mean(values)), standard_error(values) if len(values) > 1 else None]
 
 
 def cell(mean_and_error):

@@ -5,21 +5,15 @@ a ReLU on both heads. With N images of D values that is 1 / (N D) S + N KL, in t
 the mean of ||x - x_hat||^2: up to a constant, VAE.loss with sigma2 = D / 2 and beta = N.
 """
 
-import json
-
-import numpy as np
-
 from autoencoders import VAE, code_use, train
-from autoencoders.figures import picture_rows_figure
-from autoencoders.images import to_features, to_pixels
+from autoencoders.images import to_features
 from autoencoders.training import reconstruction_errors
 from demos import settings
-from demos.output import cell, mean_and_error, save_figure, save_text, table
+from demos.output import SHOWN, cell, mean_and_error, save_results, save_rows, table
 from demos.trained import trained
 from nnlite import ReLU, Sequential
 
 EPOCHS = 2  # enough: the code falls silent within the first
-SHOWN = 10
 MEAN_OF = 4000  # training images
 SAMPLE_CODE = "the sample code's loss"
 
@@ -53,14 +47,10 @@ def run(options, training_set, validation_set):
         results[name] = {"kl": use.kl.tolist(), "active": use.active, "error": error}
     x = to_features(validation_set[:SHOWN])  # (N, D)
     rows = {"original": x} | {name: model(x) for name, model in models.items()}
-    rows = {name: to_pixels(pictures) for name, pictures in rows.items()}
-    save_figure(options, "posterior_collapse.png", picture_rows_figure("Validation images, decoded from mu", rows))
+    save_rows(options, "posterior_collapse.png", "Validation images, decoded from mu", rows)
     mean = to_features(training_set[:MEAN_OF]).mean(axis=0)  # (D,)
-    mean_error = np.concatenate([np.mean((x - mean) ** 2, axis=1) for x in validation_set.batches(256)])
-    text = _report(results, mean_and_error(mean_error))
-    print(f"\n{text}")
-    save_text(options, "posterior_collapse.json", json.dumps(results, indent=2))
-    save_text(options, "posterior_collapse.md", f"# Posterior collapse\n\n{text}")
+    mean_error = mean_and_error(reconstruction_errors(lambda x: mean, validation_set))
+    save_results(options, "posterior_collapse", "# Posterior collapse", results, _report(results, mean_error))
 
 
 def _report(results, mean_error):

@@ -1,7 +1,5 @@
 """VAE against vanilla autoencoder: the same decoder, trained as long on the same images; what each is worth."""
 
-import json
-
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -17,15 +15,15 @@ from autoencoders.codespace import (
     nearest_distance,
     perturbed,
 )
-from autoencoders.figures import curves_figure, picture_rows_figure
+from autoencoders.figures import curves_figure
 from autoencoders.images import to_features, to_pixels
+from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import cell, mean_and_error, save_figure, save_text, table
+from demos.output import SHOWN, cell, mean_and_error, save_figure, save_results, save_rows, table
 from demos.trained import trained
 
 JUDGED = 300
 REAL = 4000  # training images among which the nearest one is sought
-SHOWN = 10
 STEPS = (0, 0.25, 0.5, 1, 2)  # standard deviations by which codes are moved
 SCAN = (-3, -2, -1, 0, 1, 2, 3)
 BLUR = 2  # pixels
@@ -49,17 +47,14 @@ def run(options, training_set, validation_set):
     sampled = vae.decode(vae.reparameterize(mu, logvar, noise))  # (N, D)
     spaces = {"vanilla": (vanilla.encoder(x), vanilla.decoder), "VAE": (mu, vae.decode)}
 
-    def errors(pictures):
-        return np.mean((pictures - x) ** 2, axis=1)  # (N,)
-
     reconstructions = {name: decode(codes) for name, (codes, decode) in spaces.items()}
-    reconstructed = {name: errors(pictures) for name, pictures in reconstructions.items()}
-    reconstructed["VAE, sampled"] = errors(sampled)
+    reconstructed = {name: squared_errors(pictures, x) for name, pictures in reconstructions.items()}
+    reconstructed["VAE, sampled"] = squared_errors(sampled, x)
     moved = {
         name: [decode(perturbed(codes, k, np.random.default_rng((options.seed, 3)))) for k in STEPS]
         for name, (codes, decode) in spaces.items()
     }
-    moved_errors = {name: [errors(pictures) for pictures in each] for name, each in moved.items()}
+    moved_errors = {name: [squared_errors(pictures, x) for pictures in each] for name, each in moved.items()}
     added = {name: each[STEPS.index(1)] - each[0] for name, each in moved_errors.items()}  # by noise of one std
     between = {name: decode(midpoints(codes)) for name, (codes, decode) in spaces.items()}
     prior = rng.standard_normal(mu.shape, np.float32)  # (N, Z)
@@ -108,16 +103,16 @@ def run(options, training_set, validation_set):
 
     save_figure(options, "vae_architecture.png", architecture_figure(vae))
     rows = {"original": x, **reconstructions, "VAE, sampled": sampled}
-    _save_rows(options, "vae_reconstruction.png", "Validation images and their reconstructions", rows)
+    save_rows(options, "vae_reconstruction.png", "Validation images and their reconstructions", rows)
     weights = np.linspace(0, 1, SHOWN)[:, None].astype(np.float32)
     rows = {name: decode(codes[:1] * (1 - weights) + codes[1:2] * weights) for name, (codes, decode) in spaces.items()}
     rows["pixels"] = x[:1] * (1 - weights) + x[1:2] * weights
-    _save_rows(options, "vae_interpolation.png", "From one validation image's code to another's", rows)
+    save_rows(options, "vae_interpolation.png", "From one validation image's code to another's", rows)
     rows = {f"{name}, k = {k}": pictures for name, each in moved.items() for k, pictures in zip(STEPS, each)}
     title = "Codes moved by noise of k standard deviations"
-    _save_rows(options, "vae_moved.png", title, rows)
-    _save_rows(options, "vae_samples.png", "Decoded samples of codes", samples)
-    _save_rows(
+    save_rows(options, "vae_moved.png", title, rows)
+    save_rows(options, "vae_samples.png", "Decoded samples of codes", samples)
+    save_rows(
         options,
         "vae_scan.png",
         f"Two elements of a code, moved by {SCAN[0]} to {SCAN[-1]} standard deviations",
@@ -126,15 +121,7 @@ def run(options, training_set, validation_set):
     curves = {name: [mean_and_error(values) for values in each] for name, each in moved_errors.items()}
     label = "noise on the code, in standard deviations of each element"
     save_figure(options, "vae_error.png", curves_figure("Error of pictures of moved codes", label, STEPS, curves))
-    text = _report(results)
-    print(f"\n{text}")
-    save_text(options, "vae_vs_vanilla.json", json.dumps(results, indent=2))
-    save_text(options, "vae_vs_vanilla.md", f"# VAE against vanilla autoencoder\n\n{text}")
-
-
-def _save_rows(options, name, title, rows):
-    rows = {row: to_pixels(pictures[:SHOWN]) for row, pictures in rows.items()}
-    save_figure(options, name, picture_rows_figure(title, rows))
+    save_results(options, "vae_vs_vanilla", "# VAE against vanilla autoencoder", results, _report(results))
 
 
 def _scans(spaces, use):
@@ -178,7 +165,7 @@ def _report(results):
         *table(
             ["pictures", "to the nearest real image", "high frequencies, of real images'"],
             [
-                [name, cell(mean), f"{_percent(results['high frequencies'][name])}"]
+                [name, cell(mean), _percent(results["high frequencies"][name])]
                 for name, mean in results["nearest real image"].items()
             ],
         ),

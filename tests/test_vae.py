@@ -4,22 +4,10 @@ from conftest import Rows
 
 from autoencoders import VAE, code_use, train
 from autoencoders.vae import CodeUse
-from nnlite import Layer, Linear, Sequential, gradcheck, kl_divergence
+from demos.gradients import VAELoss
+from nnlite import Linear, Sequential, gradcheck, kl_divergence
 
 SIZES = (12, 8, 3)  # in_features, hidden_features, latent_features
-
-
-class Loss(Layer):
-    """The total of VAE.loss as a layer, with everything but x fixed."""
-
-    def __init__(self, vae, noise, **settings):
-        self.vae, self.noise, self.settings = vae, noise, settings
-
-    def forward(self, x):
-        return np.asarray(self.vae.loss(x, self.noise, **self.settings)[0])
-
-    def backward(self, grad_output, input_grad=True):
-        return self.vae.backward(grad_output, input_grad)
 
 
 @pytest.fixture
@@ -63,7 +51,7 @@ def test_sampling_with_the_variance_for_sigma_is_noticed(vae, rng, monkeypatch):
 def test_every_gradient_is_right(vae, x, noise, method, settings, denoising, rng):
     if denoising:
         settings = settings | {"target": rng.uniform(-1, 1, x.shape)}
-    gradcheck(Loss(vae, noise, **settings), x, method=method)
+    gradcheck(VAELoss(vae, noise, **settings), x, method=method)
 
 
 def test_beta_and_sigma2_change_the_loss_as_the_formula_says(vae, x, noise):
