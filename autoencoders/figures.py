@@ -112,6 +112,37 @@ def curves_figure(title, label, values, curves):
     return figure
 
 
+def step_size_figure(curves):
+    """The relative error of a measured derivative against the step h, and why it is a V.
+
+    curves: {way of measuring: (steps, relative errors)}.
+    """
+    figure = Figure(figsize=(9, 5.5), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    for name, (steps, errors) in curves.items():
+        axis.plot(
+            steps, np.maximum(errors, np.finfo(float).eps / 4), ".-", label=name
+        )  # an error of 0 has no logarithm
+    for name, eps, place in (("float64", 2.0**-52, (1e-12, 4e-6)), ("float32", 2.0**-23, (2e-6, 4))):
+        steps = np.array([eps, eps ** (1 / 3)])
+        axis.plot(steps, eps / steps, color="black", linestyle=":", linewidth=1)
+        axis.annotate(f"eps / h, {name}", place, fontsize=9, ha="right", va="top")
+    steps = np.array([2.0 ** (-52 / 3), 1])
+    axis.plot(steps, steps**2, color="black", linestyle="--", linewidth=1)
+    axis.annotate("h^2", (6e-3, 1e-6), fontsize=9)
+    axis.set_title(
+        "Central differences: to the right the formula is too coarse, to the left the difference of two nearly\n"
+        "equal numbers is mostly rounding. The complex step subtracts nothing: h can be as small as one likes.",
+        fontsize=10,
+    )
+    axis.set(
+        xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the worst gradient", ylim=(3e-17, 30)
+    )
+    axis.grid(alpha=0.3)
+    axis.legend(loc="upper left")
+    return figure
+
+
 def latent_scaling_figure(titles, pictures, reference):
     """Pictures side by side, and under each its signed difference to pictures[reference].
 

@@ -114,6 +114,23 @@ class VAE(Layer):
         return grad_x - grad_prediction if input_grad and target_is_x else grad_x
 
 
+class VAELoss(Layer):
+    """The total of VAE.loss as a Layer, for gradcheck: forward(x) -> total, with everything but x held fast.
+
+    noise and target: for a batch of any size; a smaller one takes their first rows.
+    """
+
+    def __init__(self, vae, noise, *, target=None, sigma2=1.0, beta=1.0):
+        self.vae, self.noise, self.target, self.settings = vae, noise, target, {"sigma2": sigma2, "beta": beta}
+
+    def forward(self, x):
+        target = None if self.target is None else self.target[: len(x)]
+        return np.asarray(self.vae.loss(x, self.noise[: len(x)], target=target, **self.settings)[0])
+
+    def backward(self, grad_output, input_grad=True):
+        return self.vae.backward(grad_output, input_grad)
+
+
 class CodeUse(NamedTuple):
     """Which elements of a code carry something: the mean KL of each in nats, and the variance of each mu. (Z,) each."""
 

@@ -1,17 +1,36 @@
-"""Gradients: checks every backward by both methods and prints the table. Run it after changing one.
+"""Gradients: checks every backward by both methods, and draws the error against the size of the step."""
 
-Alone, it uses no images: of the options only --seed matters.
-"""
+import inspect
 
 import numpy as np
 
 from autoencoders import VAE, FCNAutoencoder
+from autoencoders.figures import step_size_figure
+from autoencoders.vae import VAELoss
 from demos import settings
-from nnlite import GradcheckError, Layer, Linear, ReLU, Sequential, Tanh, gradcheck, kl_divergence, mse_loss
+from demos.output import save_figure
+from demos.planted_bugs import BUGS, FEATURES, N
+from nnlite import GradcheckError, Linear, ReLU, Sequential, Tanh, gradcheck, kl_divergence, mse_loss
 
 
 def main(argv=None):
-    run(settings.parse("python -m demos.gradients", __doc__, argv))
+    parser = settings.parser("python -m demos.gradients", __doc__)
+    parser.add_argument(
+        "--break",
+        dest="bug",
+        metavar="NAME",
+        choices=BUGS,
+        help=f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
+    )
+    options = settings.parse(parser, argv)
+    if options.bug is not None:
+        show(BUGS[options.bug], np.random.default_rng(options.seed))
+        return
+    settings.make_folder(options)
+    try:
+        run(options)
+    except OSError as error:
+        settings.fail(options.prog, error)
 
 
 def run(options, training_set=None, validation_set=None):
@@ -35,45 +54,52 @@ def run(options, training_set=None, validation_set=None):
     print("\n".join(failures) or "\nevery gradient is right", flush=True)
     if failures:
         raise SystemExit(1)
+    save_figure(options, "step_size.png", step_size_figure(_errors_by_step(options.seed)))
 
 
-class VAELoss(Layer):
-    """The total of VAE.loss as a layer, with everything but x held fast."""
-
-    def __init__(self, vae, noise, **settings):
-        self.vae, self.noise, self.settings = vae, noise, settings
-
-    def forward(self, x):
-        return np.asarray(self.vae.loss(x, self.noise, **self.settings)[0])
-
-    def backward(self, grad_output, input_grad=True):
-        return self.vae.backward(grad_output, input_grad)
+def show(bug, rng):
+    """Print the source of a planted bug and what gradcheck says of it."""
+    print(inspect.getsource(bug.wrong))
+    try:
+        gradcheck(bug.build(rng), rng.standard_normal((N, FEATURES)), rng=rng)
+    except GradcheckError as error:
+        print(f"GradcheckError: {error}")
 
 
 def _subjects(rng):
     """(name, layer or loss, input): small ones, for every entry of every array is checked."""
     f64 = {"rng": rng, "dtype": np.float64}
     x, target = rng.standard_normal((2, 4, 6))  # (N, I) each
-
-    def kl_by_mu(mu):
-        kl, grad_mu, _ = kl_divergence(mu, target)
-        return kl, grad_mu
-
-    def kl_by_logvar(logvar):
-        kl, _, grad_logvar = kl_divergence(target, logvar)
-        return kl, grad_logvar
-
+    vae_loss = VAELoss(VAE(6, 8, 3, **f64), rng.standard_normal((4, 3)), sigma2=0.07, beta=0.5)
     return [
         ("Linear", Linear(6, 5, **f64), x),
         ("ReLU", ReLU(), x),
         ("Tanh", Tanh(), x),
         ("Sequential", Sequential(Linear(6, 5, **f64), Tanh(), Linear(5, 3, **f64)), x),
         ("mse_loss", lambda prediction: mse_loss(prediction, target), x),
-        ("KL, by mu", kl_by_mu, x),
-        ("KL, by logvar", kl_by_logvar, x),
+        ("KL, by mu", lambda mu: kl_divergence(mu, target)[:2], x),
+        ("KL, by logvar", lambda logvar: kl_divergence(target, logvar)[::2], x),
         ("FCNAutoencoder", FCNAutoencoder(6, 8, 3, **f64), x),
-        ("VAE.loss", VAELoss(VAE(6, 8, 3, **f64), rng.standard_normal((4, 3)), sigma2=0.07, beta=0.5), x),
+        ("VAE.loss", vae_loss, x),
     ]
+
+
+def _errors_by_step(seed):
+    """{way of measuring: (steps, relative errors)} of the gradients of one small model without kinks."""
+
+    def errors(method, dtype, steps):
+        rng = np.random.default_rng(seed)
+        model = Sequential(Linear(6, 5, rng=rng, dtype=dtype), Tanh(), Linear(5, 3, rng=rng, dtype=dtype))
+        x = rng.standard_normal((4, 6))
+        settings = {"method": method, "dtype": dtype, "tolerance": np.inf}
+        reports = [gradcheck(model, x, step=step, **settings) for step in steps]
+        return steps, [max(row.relative_error for row in report.rows) for report in reports]
+
+    return {
+        "central differences, float32": errors("central", np.float32, np.logspace(-6, 0, 25)),
+        "central differences, float64": errors("central", np.float64, np.logspace(-14, 0, 57)),
+        "complex step, float64": errors("complex", np.float64, np.logspace(-30, 0, 61)),
+    }
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ LATENT_FEATURES = 24  # FCNAutoencoder's default
 def start(prog, description, argv, *demos):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other."""
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
-    options = parse(prog, description, argv)
+    options = _parse_training(prog, description, argv)
     training_set, validation_set = _open_images(options)
     for demo in demos:
         try:
@@ -31,32 +31,19 @@ def start(prog, description, argv, *demos):
             fail(prog, error)
 
 
-def parse(prog, description, argv):
-    """The options as an argparse.Namespace, `epochs` resolved, with the name of the matrix `backend`."""
+def parser(prog, description):
+    """An ArgumentParser with what every demo has: --out and --seed."""
     parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     add = functools.partial(parser.add_argument, metavar="N")
-    add(
-        "--data",
-        metavar="PATH",
-        help="images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)",
-    )
-    add("--validation", metavar="PATH", help="images to validate on (default: a tenth of the data, never trained on)")
     add("--out", metavar="FOLDER", type=Path, default="out", help="where figures and weights go (default: %(default)s)")
-    add("--epochs", type=_positive, help=f"passes over the images (default: {EPOCHS})")
-    add("--batch-size", type=_positive, default=64, help="images in a step (default: %(default)s)")
-    add("--seed", type=_natural, default=0, help="of weights, faces, split and order (default: %(default)s)")
-    add("--images", type=_positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
-    add(
-        "--element",
-        type=_element,
-        help="element to scale beside element 0 (default: that which changes the picture most)",
-    )
-    quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
-    parser.add_argument("--quick", action="store_true", help=quick)
+    add("--seed", type=_natural, default=0, help="of all random numbers (default: %(default)s)")
+    return parser
+
+
+def parse(parser, argv):
+    """The options as an argparse.Namespace, with the names of the program and of the matrix `backend`."""
     options = parser.parse_args(argv)
     options.prog = parser.prog
-    if options.epochs is None:
-        options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
     try:
         options.backend = backend()
     except ValueError as error:
@@ -64,16 +51,47 @@ def parse(prog, description, argv):
     return options
 
 
-def _open_images(options):
-    """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
-    if options.data is not None and Path(options.data).resolve() in options.out.resolve().parents:
-        fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
+def _parse_training(prog, description, argv):
+    """parse() with the options of images and training, `epochs` resolved."""
+    with_training = parser(prog, description)
+    add = functools.partial(with_training.add_argument, metavar="N")
+    add(
+        "--data",
+        metavar="PATH",
+        help="images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)",
+    )
+    add("--validation", metavar="PATH", help="images to validate on (default: a tenth of the data, never trained on)")
+    add("--epochs", type=_positive, help=f"passes over the images (default: {EPOCHS})")
+    add("--batch-size", type=_positive, default=64, help="images in a step (default: %(default)s)")
+    add("--images", type=_positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
+    add(
+        "--element",
+        type=_element,
+        help="element to scale beside element 0 (default: that which changes the picture most)",
+    )
+    quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
+    with_training.add_argument("--quick", action="store_true", help=quick)
+    options = parse(with_training, argv)
+    if options.epochs is None:
+        options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
+    return options
+
+
+def make_folder(options):
+    """Make the output folder, and see that files can be written there."""
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=options.out):
             pass
     except OSError as error:
         fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
+
+
+def _open_images(options):
+    """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
+    if options.data is not None and Path(options.data).resolve() in options.out.resolve().parents:
+        fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
+    make_folder(options)
     try:
         training, validation = _load(options)
     except (OSError, ValueError) as error:

@@ -1,8 +1,11 @@
 """Gradient checks: backward against derivatives that are measured from forward alone.
 
+    gradcheck(MyLayer(), x)                                # a Layer, or a model made of Layers
+    gradcheck(lambda p: my_loss(p, target), prediction)    # a loss, function(prediction) -> (value, grad)
+
 The loss is L = sum(y * u), where y is the layer's output and u a random array, so that dL/dy = u. An upstream
-gradient of ones would not see a backward that forgets to multiply by it. dL/da is measured for every entry a of
-the input and of every parameter, one at a time, in one of two ways:
+gradient of ones would not see a backward that forgets to multiply by it. dL/da is measured for an entry a of the
+input or of a parameter, one at a time, in one of two ways:
 
 complex   Im L(a + ih) / h. Taylor: L(a + ih) = L(a) + ih L'(a) - h^2/2 L''(a) - ..., so the imaginary part is
           h L'(a) up to h^3. Nothing is subtracted, so h can be 1e-30, and the result is exact to rounding.
@@ -11,51 +14,272 @@ complex   Im L(a + ih) / h. Taylor: L(a + ih) = L(a) + ih L'(a) - h^2/2 L''(a) -
           Squire and Trapp, SIAM Review 40 (1998) 110-112.
 central   (L(a + h) - L(a - h)) / 2h. The error of the formula grows as h^2 and that of the subtraction as eps / h;
           h = eps^(1/3), about 6e-6, balances the two at about 1e-10. It takes any forward without a kink near a.
+
+If a gradient is wrong, the error shows a table of all of them, and what hints.py recognises in them.
 """
 
 import copy
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from nnlite.layers import Layer
+from nnlite.hints import hint
+from nnlite.layers import Layer, Parameter
 
+TOLERANCE = {"complex": {"float64": 1e-12, "float32": 1e-3}, "central": {"float64": 1e-7, "float32": 1e-1}}
 COMPLEX_STEP = 1e-30
-CENTRAL_STEP = np.finfo(np.float64).eps ** (1 / 3)
-TOLERANCE = {"complex": 1e-12, "central": 1e-7}
+WHOLE = 500  # arrays of at most so many entries are checked entry by entry,
+SAMPLE = 25  # larger ones at so many entries, chosen at random, and along a direction
+DIRECTION = "(a direction)"  # the row of all arrays moved at once
+DRAWS = 10  # inputs to try until none lies at a kink
 
 
 class GradcheckError(AssertionError):
-    """A gradient is wrong; the message is the report's table."""
+    """A gradient is wrong, or a layer does not behave; the message says all that was found."""
 
 
 class Row(NamedTuple):
-    """One checked array: max|analytic - numeric| / max|numeric|, and the entry where the two differ most."""
+    """One checked array: its relative error, and the entry where the two gradients differ most."""
 
     name: str
     relative_error: float
     index: tuple
     analytic: float
     numeric: float
+    layer: str
+    checked: str
 
 
-class Report(NamedTuple):
-    """A Row for the input and for each parameter; printed, a table."""
+@dataclass(frozen=True)
+class Report:
+    """A Row for the input and for each parameter, and hints at what is wrong; printed, a table."""
 
     method: str
     tolerance: float
     rows: list
+    hints: list
 
     def __str__(self):
-        width = max(len(row.name) for row in self.rows)
-        lines = [f"{'array':{width}}  relative error  worst index         analytic          numeric"]
+        lines = [("layer", "array", "checked", "relative error", "worst index", "analytic", "numeric", "")]
         for row in self.rows:
-            verdict = "" if row.relative_error <= self.tolerance else "  WRONG"
-            lines.append(
-                f"{row.name:{width}}  {row.relative_error:14.1e}  {str(row.index):11}"
-                f"  {row.analytic:15.8e}  {row.numeric:15.8e}{verdict}"
+            found = (f"{row.relative_error:.1e}", str(row.index), f"{row.analytic:.8e}", f"{row.numeric:.8e}")
+            verdict = "" if row.relative_error <= self.tolerance else "WRONG"
+            lines.append((row.layer, row.name, row.checked, *found, verdict))
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+        return "\n".join(table + [f"hint: {line}" for line in self.hints])
+
+
+def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None, dtype=np.float64):
+    """Check every gradient that `layer.backward` computes at the input `x`, and return a Report.
+
+    layer: a Layer with float64 parameters, or a loss, function(prediction) -> (value, grad).
+    x: a real, finite array, the batch first. The check works on copies: x and the layer stay as they are.
+    method: "complex" or "central". rng: the Generator, by default default_rng(0), whose spawn draws all random numbers.
+    tolerance: on each relative error, by default 1e-12 and 1e-7. step: h, by default 1e-30 and eps^(1/3); central
+    differences multiply it by max(1, |a|).
+    dtype: of the parameters; x is cast to it. np.float32 shows how little single precision can prove: the default
+    tolerances are then 1e-3 and 1e-1.
+
+    The relative error of an array is max|analytic - numeric| / max|numeric|; a max|numeric| so small that rounding
+    in forward alone would exceed the default tolerance counts as rounding / tolerance.
+    An array of more than 500 entries is checked at 25 of them, and then all arrays along one random direction.
+    At a kink, where central differences of two step sizes disagree, a new input is drawn from the range of x.
+
+    backward runs twice and the gradients are halved: one that overwrites `.grad` comes out at half its value. Also
+    checked: forward repeats itself, nothing is written to x, grad_output and parameters, shapes and dtypes are kept,
+    and a batch of 1 is right too, if the layer takes batches of any size.
+
+    Raises GradcheckError, with the table, if any of this fails. Raises ValueError for parameters of another dtype.
+    """
+    dtype = np.dtype(dtype)
+    if method not in TOLERANCE:
+        raise ValueError(f"gradcheck: method is {method!r}, wanted one of {', '.join(TOLERANCE)}")
+    if dtype.name not in TOLERANCE[method]:
+        raise ValueError(f"gradcheck: dtype is {dtype}, wanted one of {', '.join(TOLERANCE[method])}")
+    x = np.asarray(x)
+    if np.iscomplexobj(x) or x.size == 0 or not np.isfinite(x).all():
+        raise ValueError(f"gradcheck: x is {x.dtype} {x.shape}, wanted real, finite numbers, at least one")
+    if not isinstance(layer, Layer) and not callable(layer):
+        raise TypeError(f"gradcheck: layer is a {type(layer).__name__}, wanted a Layer or a loss function")
+    layer = copy.deepcopy(layer) if isinstance(layer, Layer) else _LossLayer(layer)
+    for name, parameter in layer.named_parameters():
+        if parameter.data.dtype != dtype:
+            raise ValueError(
+                f"gradcheck: {name} is {parameter.data.dtype}, wanted {dtype}: rounding in float32 is as large as a "
+                "small mistake. Build the layer in float64, or see for yourself with gradcheck(..., dtype=np.float32)"
             )
-        return "\n".join(lines)
+    rng = np.random.default_rng(0) if rng is None else rng
+    rng = rng.spawn(1)[0]  # x may come from an rng of the same seed, and u = x would hide a backward that takes x for u
+    if tolerance is None:
+        tolerance = TOLERANCE[method][dtype.name]
+    if step is None:
+        step = _default_step(method, dtype)
+    x = np.array(x, dtype)
+    report = _check(layer, x, method, rng, tolerance, step)
+    if x.ndim > 0 and len(x) > 1 and _takes(layer, np.concatenate([x, x[:1]])):
+        try:
+            _check(layer, x[:1], method, rng, tolerance, step)
+        except Exception as error:
+            raise GradcheckError(f"right for a batch of {len(x)}, but for a batch of 1: {error}") from error
+    return report
+
+
+def _check(layer, x, method, rng, tolerance, step):
+    """The Report for x, or for another input if x lies at a kink."""
+    for _ in range(DRAWS):
+        subject = _Subject(layer, x, rng, method, step)
+        first, analytic = _backward_twice(subject)
+        slopes = subject.slopes(subject.moves)
+        usual = TOLERANCE[method][x.dtype.name]
+        # an error is relative to max|numeric|, or if that is less, to what rounding alone brings to the usual tolerance
+        scales = {
+            name: max(np.max(np.abs(slope.value)), np.max(slope.rounding) / usual) or 1.0
+            for name, slope in slopes.items()
+        }
+        kinks = [
+            name for name, slope in slopes.items() if np.max(slope.jump) > 10 * max(tolerance, usual) * scales[name]
+        ]
+        if not kinks:
+            break
+        x = _another(x, rng)
+    else:
+        raise GradcheckError(
+            f"{subject.title}: central differences of two step sizes disagree for {', '.join(kinks)} at {DRAWS} inputs:"
+            f' forward has a kink there, or computes in less than {x.dtype}; method="complex" takes kinks'
+        )
+    rows = [_row(subject, name, analytic, slopes[name], scales[name]) for name in slopes]
+    wrong = [row.name for row in rows if not row.relative_error <= tolerance]
+    hints = [hint(subject, name, first, analytic, slopes[name].value) for name in wrong if name != DIRECTION]
+    if len(hints) > 1:
+        hints.append(f"errors travel from the output back to the input: begin with {wrong[len(hints) - 1]}")
+    report = Report(method, tolerance, rows, [line for line in dict.fromkeys(hints) if line])
+    if wrong:
+        raise GradcheckError(f"{subject.title}: backward does not match forward\n{report}")
+    return report
+
+
+def _takes(layer, x):
+    """Whether forward takes x: a layer that holds noise or a target of its batch's size does not take another."""
+    try:
+        layer(x)
+    except Exception:
+        return False
+    return True
+
+
+class _Subject:
+    """A layer at an input, the loss L = sum(output * upstream), and the moves along which dL is measured.
+
+    A move is a list of (array, index, direction): where to, for a step t, array[index] goes by t * direction.
+    """
+
+    def __init__(self, layer, x, rng, method, step):
+        self.layer, self.x, self.method, self.step = layer, x, method, step
+        self.title = layer.title if isinstance(layer, _LossLayer) else type(layer).__name__
+        self.earlier = _another(x, rng)
+        _takes(layer, self.earlier)  # so that a layer that keeps the input of an earlier forward is found out
+        self.output = np.array(layer(x.copy()))
+        self.upstream = rng.standard_normal(self.output.shape).astype(x.dtype)
+        self.parameters = {}  # by name; one that several layers share, by its first
+        for name, parameter in layer.named_parameters():
+            if parameter not in self.parameters.values():
+                self.parameters[name] = parameter
+        self.owners = {"input": self.title, DIRECTION: self.title} | dict(_owners(layer))
+        self.moves = {name: _entries(name, array, rng) for name, array in self.arrays(x).items()}
+        if any(len(self.moves[name]) < array.size for name, array in self.arrays(x).items()):
+            normal = {name: rng.standard_normal(array.shape) for name, array in self.arrays(x).items()}
+            self.moves[DIRECTION] = [[(name, (), d / np.linalg.norm(d)) for name, d in normal.items()]]
+
+    def arrays(self, x):
+        return {"input": x} | {name: parameter.data for name, parameter in self.parameters.items()}
+
+    def gradients(self, x=None, upstream=None, transposed=None):
+        """What one backward says: {array: dL/darray}.
+
+        For hints: at another x, for another upstream, or with one parameter transposed between forward and backward.
+        """
+        self.layer.zero_grad()
+        self.layer((self.x if x is None else x).copy())
+        if transposed is not None:
+            transposed.data = transposed.data.T
+        try:
+            grad_input = self.layer.backward((self.upstream if upstream is None else upstream).copy())
+        finally:
+            if transposed is not None:
+                transposed.data = transposed.data.T
+        return {"input": grad_input} | {name: parameter.grad.copy() for name, parameter in self.parameters.items()}
+
+    def along(self, gradients, row):
+        """dL/dt for each move of a row, by gradients."""
+        return np.array(
+            [sum(np.sum(gradients[name][index] * d) for name, index, d in move) for move in self.moves[row]]
+        )
+
+    def slopes(self, rows, x=None, method=None):
+        """dL/dt for each move of some rows, by forward: {row: _Slopes}. For hints: at another x, by another method."""
+        x, method = self.x if x is None else x, method or self.method
+        kind = np.result_type(x, np.complex64) if method == "complex" else x.dtype
+        step = self.step if method == self.method else _default_step(method, x.dtype)
+        data = {parameter: parameter.data for parameter in self.parameters.values()}
+        try:
+            for parameter in data:
+                parameter.data = parameter.data.astype(kind)
+            arrays = self.arrays(x.astype(kind))
+            output = np.copy(self.layer(arrays["input"]))
+
+            def of_row(row):
+                return [self._slope(arrays, output, move, method, step) for move in self.moves[row]]
+
+            return {row: _Slopes(*np.transpose(of_row(row))) for row in rows}
+        finally:
+            for parameter, array in data.items():
+                parameter.data = array
+
+    def _slope(self, arrays, output, move, method, step):
+        before = [np.copy(arrays[name][index]) for name, index, _ in move]
+
+        def moved(t):
+            for (name, index, direction), value in zip(move, before):
+                arrays[name][index] = value + t * direction
+            y = np.copy(self.layer(arrays["input"]))  # y may be x itself
+            for (name, index, _), value in zip(move, before):
+                arrays[name][index] = value
+            return y
+
+        if method == "complex":
+            slope, jump = _complex_slope(moved, step)
+        else:
+            slope, jump = _central_slope(moved, step * max(1.0, *(np.max(np.abs(value)) for value in before)), output)
+        # 2 roundings at either end, of every output that moved
+        rounding = 4 * np.finfo(output.dtype).eps * np.sum(np.abs(output * self.upstream)[slope != 0])
+        if method == "central":
+            rounding /= _default_step(method, output.dtype)
+        return np.sum(slope * self.upstream), abs(np.sum(jump * self.upstream)), rounding
+
+
+def _complex_slope(moved, h):
+    """dy/dt at t = 0 of the output y = moved(t), and the jump of the slope there, which does not show: 0."""
+    return np.imag(moved(1j * h)) / h, 0.0
+
+
+def _central_slope(moved, h, y):
+    """dy/dt at t = 0 of the output y = moved(t), and the jump of the slope there: 0 but for a kink between -h and h.
+
+    The slope to the right, from y at 0, h / 2 and h, is (4 (y(h/2) - y(0)) - (y(h) - y(0))) / h: for a smooth y it is
+    as good as the central one. So is that to the left, and the two agree.
+    """
+    (right, left), (near_right, near_left) = ((moved(t) - y, moved(-t) - y) for t in (h, h / 2))
+    return (right - left) / (2 * h), (4 * near_right - right + 4 * near_left - left) / h
+
+
+class _Slopes(NamedTuple):
+    """dL/dt for each move of a row, measured, and how far that can be trusted."""
+
+    value: np.ndarray
+    jump: np.ndarray  # of the slope at t = 0: 0 but at a kink
+    rounding: np.ndarray  # how much of value may be rounding in forward
 
 
 class _LossLayer(Layer):
@@ -63,6 +287,7 @@ class _LossLayer(Layer):
 
     def __init__(self, function):
         self.function = function
+        self.title = getattr(getattr(function, "func", function), "__name__", "loss")
 
     def forward(self, x):
         value, self._cache = self.function(x)
@@ -72,90 +297,80 @@ class _LossLayer(Layer):
         return grad_output * self._from_forward()
 
 
-def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None):
-    """Check every gradient that `layer.backward` computes at the input `x`, and return a Report.
-
-    layer: a Layer with float64 parameters, or a loss, function(prediction) -> (value, grad).
-    x: a real array, not empty. The check works on copies: x and the layer stay as they are, whatever happens.
-    method: "complex" or "central"; tolerance: on each relative error, by default 1e-12 and 1e-7.
-    rng: the Generator, default_rng(0) by default, of whose spawn the upstream gradient is drawn.
-
-    backward runs twice and the gradients are halved: one that overwrites `.grad` comes out at half its value.
-
-    Raises GradcheckError, with the report's table, if an error exceeds the tolerance; also if backward raises,
-    writes to its argument, or leaves a gradient of the wrong shape. Raises ValueError for parameters that are not
-    float64: in float32, rounding alone is as large as a small mistake.
-    """
-    if method not in TOLERANCE:
-        raise ValueError(f"gradcheck: method is {method!r}, wanted one of {', '.join(TOLERANCE)}")
-    if np.iscomplexobj(x) or np.size(x) == 0:
-        raise ValueError(f"gradcheck: x is {np.asarray(x).dtype} {np.shape(x)}, wanted real numbers, at least one")
-    layer = copy.deepcopy(layer) if isinstance(layer, Layer) else _LossLayer(layer)
-    for name, parameter in layer.named_parameters():
-        if parameter.data.dtype != np.float64:
-            raise ValueError(
-                f"gradcheck: {name} is {parameter.data.dtype}, wanted float64: rounding must stay below the tolerance"
-            )
-    rng = np.random.default_rng(0) if rng is None else rng
-    rng = rng.spawn(1)[0]  # x may come from an rng of the same seed, and u = x would hide a backward that takes x for u
-    x = np.array(x, np.float64)
-    upstream = rng.standard_normal(np.shape(layer(x)))
-    analytic = _analytic(layer, x, upstream)
-    numeric = _numeric(layer, x, upstream, method)
-    rows = [_row(name, analytic[name], numeric[name]) for name in numeric]
-    report = Report(method, TOLERANCE[method] if tolerance is None else tolerance, rows)
-    if not all(row.relative_error <= report.tolerance for row in rows):
-        raise GradcheckError(f"{type(layer).__name__}: backward does not match forward\n{report}")
-    return report
-
-
-def _analytic(layer, x, upstream):
-    """What backward says: {"input": dL/dx, parameter name: dL/dp}."""
+def _backward_twice(subject):
+    """(first, mean): what one backward says, and the mean of that and of a second. Raises for misbehaviour."""
+    layer, x, upstream = subject.layer, subject.x.copy(), subject.upstream.copy()
+    before = {name: array.copy() for name, array in subject.arrays(x).items()}
     layer.zero_grad()
-    given = upstream.copy()
+    output = np.copy(layer(x))
+    faults = []
+    if not np.array_equal(x, subject.x):
+        faults.append("forward writes to x, which is the caller's")
+    if not np.array_equal(output, subject.output, equal_nan=True):
+        faults.append("forward gives two outputs for one x; make what is random an argument")
+    if output.dtype != x.dtype:
+        faults.append(f"forward turns {x.dtype} into {output.dtype}")
     try:
-        grad_input = (layer.backward(given), layer.backward(given))
+        grad_input = layer.backward(upstream)
     except Exception as error:
-        raise GradcheckError(f"{type(layer).__name__}: backward raised {error!r}") from error
-    if not np.array_equal(given, upstream):
-        raise GradcheckError(f"{type(layer).__name__}: backward writes to grad_output, which is the caller's")
-    shapes = [("the gradient of the input", np.shape(grad_input[0]), x.shape)]
-    shapes += [(f"{name}.grad", np.shape(p.grad), p.data.shape) for name, p in layer.named_parameters()]
-    for name, found, wanted in shapes:
-        if found != wanted:
-            raise GradcheckError(f"{type(layer).__name__}: {name} has shape {found}, wanted {wanted}")
-    return {"input": sum(grad_input) / 2} | {name: p.grad / 2 for name, p in layer.named_parameters()}
+        raise GradcheckError(f"{subject.title}: backward raised {error!r}") from error
+    first = {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in subject.parameters.items()}
+    if not np.array_equal(upstream, subject.upstream):
+        faults.append("backward writes to grad_output, which is the caller's")
+    for name, array in subject.arrays(x).items():
+        if not np.array_equal(array, before[name]) and not faults:
+            faults.append(f"backward writes to {'x' if name == 'input' else name}")
+        label = "the gradient of the input" if name == "input" else f"{name}.grad"
+        if first[name].shape != array.shape:
+            faults.append(f"{label} has shape {first[name].shape}, wanted {array.shape}{_why(first[name], array)}")
+        elif first[name].dtype != array.dtype:
+            faults.append(f"{label} is {first[name].dtype}, wanted {array.dtype}")
+    if faults:
+        raise GradcheckError(f"{subject.title}: " + "; ".join(faults))
+    try:
+        again = layer.backward(upstream)
+    except Exception as error:
+        raise GradcheckError(f"{subject.title}: a second backward raised {error!r}") from error
+    return first, {"input": (first["input"] + again) / 2} | {name: p.grad / 2 for name, p in subject.parameters.items()}
 
 
-def _numeric(layer, x, upstream, method):
-    """What forward says: the same derivatives, measured entry by entry."""
-    if method == "complex":
-        x = x.astype(np.complex128)
-        for parameter in layer.parameters():
-            parameter.data = parameter.data.astype(np.complex128)
-
-    def loss(array, index, step):
-        value = array[index]
-        array[index] = value + step
-        result = np.sum(layer(x) * upstream)
-        array[index] = value
-        return result
-
-    def derivative(array, index):
-        if method == "complex":
-            return loss(array, index, 1j * COMPLEX_STEP).imag / COMPLEX_STEP
-        h = CENTRAL_STEP * max(1.0, abs(array[index]))
-        return (loss(array, index, h) - loss(array, index, -h)) / (2 * h)
-
-    arrays = {"input": x} | {name: parameter.data for name, parameter in layer.named_parameters()}
-    return {
-        name: np.array([derivative(array, index) for index in np.ndindex(array.shape)]).reshape(array.shape)
-        for name, array in arrays.items()
-    }
+def _why(gradient, array):
+    if gradient.shape == array.shape[::-1]:
+        return ": is it transposed?"
+    return ": sum it over the batch" if gradient.shape[1:] == array.shape else ""
 
 
-def _row(name, analytic, numeric):
-    difference = np.abs(analytic - numeric)
-    index = np.unravel_index(np.argmax(difference), difference.shape)  # the first nan, if there is one
-    scale = np.max(np.abs(numeric)) or 1.0  # a gradient that is 0 everywhere has no relative error
-    return Row(name, difference[index] / scale, tuple(map(int, index)), analytic[index], numeric[index])
+def _row(subject, name, analytic, slopes, scale):
+    analytic = subject.along(analytic, name)
+    difference = np.abs(analytic - slopes.value)
+    worst = np.argmax(difference)  # the first nan, if there is one
+    index = subject.moves[name][worst][0][1]
+    sizes = {array: np.size(data) for array, data in subject.arrays(subject.x).items()}
+    checked = f"{len(difference)} of {sizes.get(name, sum(sizes.values()))}"
+    values = (analytic[worst], slopes.value[worst])
+    return Row(name, difference[worst] / scale, index, *values, subject.owners[name], checked)
+
+
+def _entries(name, array, rng):
+    """A move for every entry, or for some of a large array."""
+    chosen = np.arange(array.size) if array.size <= WHOLE else np.sort(rng.choice(array.size, SAMPLE, replace=False))
+    return [[(name, tuple(map(int, np.unravel_index(flat, array.shape))), 1.0)] for flat in chosen]
+
+
+def _another(x, rng):
+    """An input of the shape and the range of x."""
+    low, high = (x.min(), x.max()) if x.min() < x.max() else (x.min() - 1, x.max() + 1)
+    return rng.uniform(low, high, x.shape).astype(x.dtype)
+
+
+def _default_step(method, dtype):
+    return COMPLEX_STEP if method == "complex" else np.finfo(dtype).eps ** (1 / 3)
+
+
+def _owners(layer, prefix=""):
+    """Yield (name, name of the class) for each parameter."""
+    for name, child in layer._children():
+        if isinstance(child, Parameter):
+            yield prefix + name, type(layer).__name__
+        else:
+            yield from _owners(child, prefix + name + ".")

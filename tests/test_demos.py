@@ -239,12 +239,23 @@ def test_quick_takes_at_most_the_images_that_a_file_has(images, tmp_path, capsys
     assert "11 to train on" in capsys.readouterr().out
 
 
-def test_gradients_exits_with_1_and_shows_the_table_when_a_backward_is_wrong(monkeypatch, capsys):
+def test_gradients_exits_with_1_and_shows_the_table_when_a_backward_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Tanh, "backward", lambda self, grad_output, input_grad=True: grad_output)
     with pytest.raises(SystemExit) as stopped:
-        gradients.main([])
+        gradients.main(["--out", str(tmp_path)])
     assert stopped.value.code == 1
     assert "Tanh              WRONG" in (printed := capsys.readouterr().out) and "analytic" in printed
+
+
+def test_gradients_draws_the_error_over_the_step(tmp_path, capsys):
+    gradients.main(["--out", str(tmp_path)])
+    assert "every gradient is right" in capsys.readouterr().out and (tmp_path / "step_size.png").exists()
+
+
+def test_gradients_shows_a_planted_bug_and_what_gives_it_away(capsys):
+    gradients.main(["--break", "DroppedUpstream"])
+    printed = capsys.readouterr().out
+    assert "return self._from_forward().copy()" in printed and "hint: input does not change when grad_output" in printed
 
 
 def test_help_names_every_option_with_its_default(capsys):

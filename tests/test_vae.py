@@ -3,8 +3,7 @@ import pytest
 from conftest import Rows
 
 from autoencoders import VAE, code_use, train
-from autoencoders.vae import CodeUse
-from demos.gradients import VAELoss
+from autoencoders.vae import CodeUse, VAELoss
 from nnlite import Linear, Sequential, gradcheck, kl_divergence
 
 SIZES = (12, 8, 3)  # in_features, hidden_features, latent_features
