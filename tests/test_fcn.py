@@ -34,6 +34,11 @@ def test_it_has_12_620_824_parameters(full_size):
     assert sum(parameter.data.size for parameter in full_size.parameters()) == 12_620_824
 
 
+def test_it_is_float32_unless_told_otherwise(rng):
+    model = FCNAutoencoder(7, 6, 3, rng=rng)
+    assert {parameter.data.dtype for parameter in model.parameters()} == {np.dtype(np.float32)}
+
+
 def test_the_snippet_of_the_source_document_runs_verbatim(full_size, rng):
     model, img = full_size, rng.uniform(-1, 1, (1, 3, 64, 64)).astype(np.float32)
     # fmt: off
@@ -51,6 +56,12 @@ def test_the_snippet_of_the_source_document_runs_verbatim(full_size, rng):
 def test_its_gradients_are_right(rng, method):
     model = FCNAutoencoder(7, 6, 3, rng=rng, dtype=np.float64)
     gradcheck(model, rng.uniform(-1, 1, (4, 7)), method=method)
+
+
+def test_without_input_grad_backward_returns_none(rng):
+    model = FCNAutoencoder(7, 6, 3, rng=rng)
+    model(np.ones((4, 7)))
+    assert model.backward(np.ones((4, 7)), input_grad=False) is None
 
 
 def test_its_state_has_pytorchs_names_and_shapes(full_size):

@@ -22,7 +22,16 @@ def test_sgd_with_momentum_keeps_half_of_its_speed():
     optimizer = SGD([p], lr=0.1, momentum=0.5)
     optimizer.step()  # speed 2
     optimizer.step()  # speed 0.5 * 2 + 2 = 3
-    assert np.isclose(p.data, 1 - 0.1 * (2 + 3))
+    optimizer.step()  # speed 0.5 * 3 + 2 = 3.5
+    assert np.isclose(p.data, 1 - 0.1 * (2 + 3 + 3.5))
+
+
+def test_sgd_keeps_no_speed_unless_asked_to():
+    p = a_parameter(1.0, grad=2.0)
+    optimizer = SGD([p], lr=0.1)
+    optimizer.step()
+    optimizer.step()
+    assert np.isclose(p.data, 1 - 0.1 * (2 + 2))
 
 
 def test_adam_worked_by_hand():
@@ -41,6 +50,25 @@ def test_adam_steps_every_number_of_a_large_parameter(rng):
     p.grad[...] = rng.choice([-2, 2], p.data.shape)
     Adam([p], lr=0.1, eps=0).step()
     assert np.allclose(p.data, start - 0.1 * np.sign(p.grad), rtol=0, atol=1e-12)
+
+
+def test_adams_first_step_is_a_thousandth_unless_told_otherwise():
+    p = a_parameter(1.0, grad=2.0)
+    Adam([p]).step()
+    assert np.isclose(p.data, 0.999, rtol=1e-10)
+
+
+def test_eps_halves_adams_first_step_along_a_gradient_as_small_as_eps():
+    p = a_parameter(1.0, grad=1e-8)
+    Adam([p], lr=0.1).step()  # m' = 1e-8, v' = 1e-16: lr * 1e-8 / (1e-8 + 1e-8)
+    assert np.isclose(p.data, 1 - 0.1 / 2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", [lambda p: SGD([p], lr=1.0), lambda p: Adam([p])], ids=["SGD", "Adam"])
+def test_a_parameter_without_numbers_may_take_part(optimizer):
+    p = Parameter(np.empty((0, 3)))
+    optimizer(p).step()
+    assert p.data.shape == (0, 3)
 
 
 def test_adam_takes_no_step_where_the_gradient_is_zero():
@@ -72,6 +100,7 @@ def test_zero_grad_zeroes_the_gradients():
     assert p.grad == 0
 
 
-def test_no_parameters_are_refused():
-    with pytest.raises(ValueError, match="Adam: parameters is empty"):
-        Adam([])
+@pytest.mark.parametrize("optimizer", [SGD, Adam])
+def test_no_parameters_are_refused(optimizer):
+    with pytest.raises(ValueError, match=f"^{optimizer.__name__}: parameters is empty, wanted at least one Parameter$"):
+        optimizer([], lr=0.1)

@@ -8,6 +8,22 @@ from nnlite import Linear, Sequential, gradcheck, kl_divergence
 
 SIZES = (12, 8, 3)  # in_features, hidden_features, latent_features
 
+PRINTED = """\
+VAE(
+  (encoder): Sequential(
+    (0): Linear(in_features=12288, out_features=512, bias=True)
+    (1): ReLU()
+  )
+  (mu): Linear(in_features=512, out_features=24, bias=True)
+  (logvar): Linear(in_features=512, out_features=24, bias=True)
+  (decoder): Sequential(
+    (0): Linear(in_features=24, out_features=512, bias=True)
+    (1): ReLU()
+    (2): Linear(in_features=512, out_features=12288, bias=True)
+    (3): Tanh()
+  )
+)"""
+
 
 @pytest.fixture
 def vae(rng):
@@ -24,11 +40,25 @@ def noise(rng):
     return rng.standard_normal((5, 3))
 
 
+def test_it_prints_its_layers_and_their_sizes(rng):
+    assert repr(VAE(rng=rng)) == PRINTED
+
+
+def test_it_is_float32_unless_told_otherwise(rng):
+    model = VAE(*SIZES, rng=rng)
+    assert {parameter.data.dtype for parameter in model.parameters()} == {np.dtype(np.float32)}
+
+
 def monte_carlo_kl(vae, mu, logvar, rng, samples=200_000):
     """(mean, standard error) of log N(z; mu, sigma^2) - log N(z; 0, 1) over the model's own samples z."""
     z = vae.reparameterize(*(np.broadcast_to(a, (samples, 3)) for a in (mu, logvar)), rng.standard_normal((samples, 3)))
     difference = ((z**2 - (z - mu) ** 2 / np.exp(logvar) - logvar) / 2).sum(axis=1)
     return difference.mean(), difference.std() / np.sqrt(samples)
+
+
+def test_a_sample_worked_by_hand(vae):
+    mu, logvar, noise = np.array([[1.0]]), np.array([[np.log(4)]]), np.array([[3.0]])
+    assert np.isclose(vae.reparameterize(mu, logvar, noise), 1 + 2 * 3, rtol=1e-15)
 
 
 def test_the_closed_form_kl_is_that_of_the_samples(vae, rng):
@@ -69,6 +99,21 @@ def test_the_best_sigma2_is_the_mean_squared_error_of_the_sampled_reconstruction
     assert losses[1] < min(losses[0], losses[2])
 
 
+def test_sigma2_and_beta_are_1_unless_told_otherwise(vae, x, noise):
+    assert vae.loss(x, noise) == vae.loss(x, noise, sigma2=1.0, beta=1.0)
+
+
+def test_backward_starts_from_1_unless_the_loss_is_part_of_more(vae, x, noise):
+    vae.loss(x, noise)
+    assert np.array_equal(vae.backward(), vae.backward(1.0, input_grad=True))
+
+
+@pytest.mark.parametrize("target_is_x", [True, False])
+def test_without_input_grad_backward_returns_none(vae, x, noise, target_is_x):
+    vae.loss(x, noise, target=None if target_is_x else -x)
+    assert vae.backward(input_grad=False) is None
+
+
 def test_the_trunk_receives_the_sum_of_both_heads_gradients(vae, x, noise):
     def trunk_gradient(*cut):
         vae.loss(x, noise)
@@ -101,18 +146,19 @@ def test_backward_wants_a_loss_right_before_it(vae, x, noise, call):
     if call(vae, x) is not None:
         vae.loss(x, noise)
         call(vae, x)
-    with pytest.raises(RuntimeError, match="call loss first"):
+    message = "^VAE.backward was called before loss, or after another forward: call loss first$"
+    with pytest.raises(RuntimeError, match=message):
         vae.backward()
 
 
 @pytest.mark.parametrize("sigma2", [0, -1, float("nan")])
 def test_a_variance_that_is_none_is_an_error(vae, x, noise, sigma2):
-    with pytest.raises(ValueError, match=f"sigma2 is {sigma2}, wanted more than 0"):
+    with pytest.raises(ValueError, match=f"^VAE.loss: sigma2 is {sigma2}, wanted more than 0$"):
         vae.loss(x, noise, sigma2=sigma2)
 
 
 def test_noise_of_another_shape_is_an_error(vae, x):
-    with pytest.raises(ValueError, match=r"noise has shape \(3,\), wanted that of mu, \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"^VAE: noise has shape \(3,\), wanted that of mu, \(5, 3\)$"):
         vae.loss(x, np.zeros(3))
 
 
