@@ -99,7 +99,7 @@ class OneEntry(Square):
         self.weight.grad += grad_output.T @ self._cache
         self.bias.grad += grad_output.sum(axis=0)
         grad_input = grad_output @ self.weight.data
-        grad_input[-1, 1] = 0  # nothing
+        grad_input[-1, 1] = 0  # should not be here
         return grad_input
 
 
@@ -123,7 +123,7 @@ class SharedOverwritten(Layer):
     def backward(self, grad_output, input_grad=True):
         before = self.first.weight.grad.copy()
         grad_hidden = self.second.backward(grad_output)
-        self.first.weight.grad[...] = before  # nothing
+        self.first.weight.grad[...] = before  # should not be here
         return self.first.backward(grad_hidden)
 
 
@@ -215,6 +215,12 @@ def half_forgotten(target, prediction):
     return np.mean(difference**2), difference / difference.size  # 2 * difference / difference.size
 
 
+def row_size_twice(target, prediction):
+    """The value is a sum over each row and a mean over the batch, the gradient that of the mean over every element."""
+    difference = prediction - target
+    return np.sum(difference**2) / len(difference), 2 * difference / difference.size  # / len(difference)
+
+
 def constant_forgotten(mu, logvar):
     """The KL divergence's gradient by logvar, where the term -logvar / 2 of the value left no trace."""
     return kl_divergence(mu, logvar)[0], np.exp(logvar) / (2 * len(mu))  # (np.exp(logvar) - 1) / (2 * len(mu))
@@ -227,7 +233,7 @@ class BetaUnused(VAE):
         super().loss(x, noise)
         cache = self._cache
         losses = super().loss(x, noise, beta=2)
-        self._cache = cache  # nothing
+        self._cache = cache  # should not be here
         return losses
 
 
@@ -246,7 +252,11 @@ class Bug(NamedTuple):
 
     wrong: object
     build: object  # build(rng) -> what gradcheck takes, for an input (3, 4)
-    named: str | None  # what gradcheck says if it recognises the mistake, else None
+    named: str | None  # the line by which gradcheck shows that it recognises the mistake, * for anything, else None
+
+
+def _plain(wrong):
+    return lambda rng: wrong()
 
 
 def _loss(function):
@@ -260,33 +270,34 @@ def _vae(wrong):
 BUGS = {
     bug.wrong.__name__: bug
     for bug in [
-        Bug(WrongSign, WrongSign, "input has the wrong sign"),
-        Bug(FactorTwo, FactorTwo, "weight is 2 times the right one: a factor 2"),
-        Bug(MeanOverBatch, MeanOverBatch, "bias is 0.3333 times the right one: a factor 1 / 3, the batch size"),
-        Bug(FirstRowOnly, FirstRowOnly, "bias depends on the first row of grad_output alone"),
-        Bug(NotSummed, NotSummed, "sum it over the batch"),
-        Bug(ForgottenBias, ForgottenBias, "bias is 0: backward does not compute it"),
-        Bug(TransposedWeight, TransposedWeight, "input would be right with weight transposed"),
-        Bug(TransposedGradient, TransposedGradient, "weight is transposed"),
-        Bug(TransposedShape, TransposedShape, "wanted (2, 4): is it transposed?"),
-        Bug(Overwritten, Overwritten, "weight is overwritten: write += instead of ="),
-        Bug(OneEntry, OneEntry, None),
-        Bug(InputForUpstream, InputForUpstream, "input does not change when grad_output doubles"),
+        Bug(WrongSign, WrongSign, "hint: input is -1 times the right one: the sign"),
+        Bug(FactorTwo, FactorTwo, "hint: weight is 2 times the right one: the 2 of a square's derivative"),
+        Bug(MeanOverBatch, MeanOverBatch, "hint: bias is 0.3333 times the right one: 1 / the batch size"),
+        Bug(FirstRowOnly, FirstRowOnly, "hint: bias does not depend on the last row of grad_output: sum over the *"),
+        Bug(NotSummed, NotSummed, "*: bias.grad has shape (3, 4), wanted (4,): sum it over the batch"),
+        Bug(ForgottenBias, ForgottenBias, "hint: bias is 0: backward does not compute it"),
+        Bug(TransposedWeight, TransposedWeight, "hint: input would be right with weight transposed"),
+        Bug(TransposedGradient, TransposedGradient, "hint: weight is transposed"),
+        Bug(TransposedShape, TransposedShape, "*: weight.grad has shape (4, 2), wanted (2, 4): is it transposed?"),
+        Bug(Overwritten, Overwritten, "hint: weight is overwritten: write += instead of =, for gradients add up"),
+        Bug(OneEntry, OneEntry, "hint: input is wrong at 1 of 12 entries alone: *"),
+        Bug(InputForUpstream, InputForUpstream, "hint: input does not depend on grad_output: multiply by it"),
         Bug(SharedOverwritten, SharedOverwritten, None),
-        Bug(ForgottenSkip, ForgottenSkip, "input lacks grad_output itself"),
-        Bug(DroppedUpstream, lambda rng: DroppedUpstream(), "input does not change when grad_output doubles"),
-        Bug(SlopeAtOutput, lambda rng: SlopeAtOutput(), "input is the derivative at the output of forward"),
-        Bug(SlopeOfInput, lambda rng: SlopeOfInput(), "input would be right if x were the output"),
-        Bug(EarlierForward, lambda rng: EarlierForward(), "input is the derivative at the input of an earlier forward"),
-        Bug(CacheChanged, lambda rng: CacheChanged(), "input is right at first, but not in a second backward"),
-        Bug(MaskOfUpstream, lambda rng: MaskOfUpstream(), "input does not turn round with grad_output"),
-        Bug(WritesToUpstream, lambda rng: WritesToUpstream(), "backward writes to grad_output"),
-        Bug(WritesToInput, lambda rng: WritesToInput(), "forward writes to x"),
-        Bug(Float32Inside, lambda rng: Float32Inside(), "the gradient of the input is float32, wanted float64"),
-        Bug(Squeezed, Squeezed, "a batch of 1"),
-        Bug(sum_for_mean, _loss(sum_for_mean), "input is 12 times the right one: a factor 12, the size of x"),
-        Bug(half_forgotten, _loss(half_forgotten), "input is 0.5 times the right one: a factor 1 / 2"),
-        Bug(constant_forgotten, _loss(constant_forgotten), "input is off by the constant"),
+        Bug(ForgottenSkip, ForgottenSkip, "hint: input lacks grad_output itself: x also reaches the output *"),
+        Bug(DroppedUpstream, _plain(DroppedUpstream), "hint: input does not depend on grad_output: *"),
+        Bug(SlopeAtOutput, _plain(SlopeAtOutput), "hint: input is the derivative at the output of forward: *"),
+        Bug(SlopeOfInput, _plain(SlopeOfInput), "hint: input would be right if x were the output: *"),
+        Bug(EarlierForward, _plain(EarlierForward), "hint: input is the derivative at the input of an earlier *"),
+        Bug(CacheChanged, _plain(CacheChanged), "hint: input is right at first, but not in a second backward, *"),
+        Bug(MaskOfUpstream, _plain(MaskOfUpstream), "hint: input does not turn round with grad_output: *"),
+        Bug(WritesToUpstream, _plain(WritesToUpstream), "*: backward writes to grad_output, *"),
+        Bug(WritesToInput, _plain(WritesToInput), "*: forward writes to x, which is the caller's"),
+        Bug(Float32Inside, _plain(Float32Inside), "*: the gradient of the input is float32, wanted float64"),
+        Bug(Squeezed, Squeezed, "right for a batch of 3, but for a batch of 1: *"),
+        Bug(sum_for_mean, _loss(sum_for_mean), "hint: input is 12 times the right one: the size of x"),
+        Bug(half_forgotten, _loss(half_forgotten), "hint: input is 0.5 times *: 1 / the 2 of a square's derivative"),
+        Bug(row_size_twice, _loss(row_size_twice), "hint: input is 0.25 times *: 1 / the size of a row of x"),
+        Bug(constant_forgotten, _loss(constant_forgotten), "hint: input is off by the constant *: a constant *"),
         Bug(BetaUnused, _vae(BetaUnused), None),
         Bug(NoiseSlope, _vae(NoiseSlope), None),
     ]

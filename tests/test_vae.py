@@ -200,3 +200,19 @@ def test_a_linear_vae_with_estimated_sigma2_is_as_likely_as_probabilistic_pca(rn
     noise = rng.standard_normal((50, 1000, Z))
     elbo = -np.mean([vae.loss(x, each, sigma2=history.train_loss[-1])[0] for each in noise])
     assert abs(elbo - best) / D < 0.01
+
+
+def test_vae_loss_is_the_total_of_its_settings(vae, x, noise):
+    settings = {"target": -x, "sigma2": 0.07, "beta": 0.3}
+    assert VAELoss(vae, noise, **settings)(x) == vae.loss(x, noise, **settings)[0]
+    assert VAELoss(vae, noise)(x) == vae.loss(x, noise)[0]
+
+
+def test_vae_loss_takes_the_first_rows_of_noise_and_target_for_a_smaller_batch(vae, x, noise):
+    assert VAELoss(vae, noise, target=-x)(x[:2]) == vae.loss(x[:2], noise[:2], target=-x[:2])[0]
+
+
+def test_vae_loss_passes_input_grad_on(vae, x, noise):
+    loss = VAELoss(vae, noise)
+    loss(x)
+    assert loss.backward(1.0, input_grad=False) is None
