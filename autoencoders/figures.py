@@ -119,24 +119,22 @@ def step_size_figure(curves):
     """
     figure = Figure(figsize=(9, 5.5), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    for name, (steps, errors) in curves.items():
-        axis.plot(
-            steps, np.maximum(errors, np.finfo(float).eps / 4), ".-", label=name
-        )  # an error of 0 has no logarithm
-    for name, eps, place in (("float64", 2.0**-52, (1e-12, 4e-6)), ("float32", 2.0**-23, (2e-6, 4))):
-        steps = np.array([eps, eps ** (1 / 3)])
-        axis.plot(steps, eps / steps, color="black", linestyle=":", linewidth=1)
-        axis.annotate(f"eps / h, {name}", place, fontsize=9, ha="right", va="top")
-    steps = np.array([2.0 ** (-52 / 3), 1])
-    axis.plot(steps, steps**2, color="black", linestyle="--", linewidth=1)
-    axis.annotate("h^2", (6e-3, 1e-6), fontsize=9)
+    for (name, (steps, errors)), marker in zip(curves.items(), "v^."):
+        axis.plot(steps, np.maximum(errors, 1e-17), marker=marker, markersize=4, label=name)  # 0 has no logarithm
+    for eps in (2.0**-52, 2.0**-23):
+        axis.plot([eps, 1e-2], [1, eps / 1e-2], color="black", linestyle=":", linewidth=1)
+        axis.axvline(eps ** (1 / 3), color="black", linewidth=1, alpha=0.4)
+    axis.annotate("rounding: eps / h", (1e-13, 3e-5), fontsize=9, ha="right")
+    axis.annotate("formula: h^2", (2e-7, 1e-11), fontsize=9, ha="right")
+    axis.annotate("h^4", (1.5e-2, 1e-9), fontsize=9)
     axis.set_title(
         "Central differences: to the right the formula is too coarse, to the left the difference of two nearly\n"
         "equal numbers is mostly rounding. The complex step subtracts nothing: h can be as small as one likes.",
         fontsize=10,
     )
+    axis.annotate("the check's h, eps^(1/3): below the best, for kinks", (4e-6, 3e-17), fontsize=9, ha="right")
     axis.set(
-        xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the worst gradient", ylim=(3e-17, 30)
+        xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the worst gradient", ylim=(1e-17, 30)
     )
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left")

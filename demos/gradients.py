@@ -59,6 +59,7 @@ def run(options, training_set=None, validation_set=None):
 
 def show(bug, rng):
     """Print the source of a planted bug and what gradcheck says of it."""
+    print("A planted bug. At the end of the wrong line stands what is right.\n")
     print(inspect.getsource(bug.wrong))
     try:
         gradcheck(bug.build(rng), rng.standard_normal((N, FEATURES)), rng=rng)

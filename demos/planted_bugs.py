@@ -252,7 +252,7 @@ class Bug(NamedTuple):
 
     wrong: object
     build: object  # build(rng) -> what gradcheck takes, for an input (3, 4)
-    named: str | None  # the line by which gradcheck shows that it recognises the mistake, * for anything, else None
+    named: str  # the line by which gradcheck shows that it recognises the mistake, with * for anything
 
 
 def _plain(wrong):
@@ -270,35 +270,39 @@ def _vae(wrong):
 BUGS = {
     bug.wrong.__name__: bug
     for bug in [
-        Bug(WrongSign, WrongSign, "hint: input is -1 times the right one: the sign"),
-        Bug(FactorTwo, FactorTwo, "hint: weight is 2 times the right one: the 2 of a square's derivative"),
-        Bug(MeanOverBatch, MeanOverBatch, "hint: bias is 0.3333 times the right one: 1 / the batch size"),
-        Bug(FirstRowOnly, FirstRowOnly, "hint: bias does not depend on the last row of grad_output: sum over the *"),
+        Bug(WrongSign, WrongSign, "hint: input: is -1 times the right one: the sign"),
+        Bug(FactorTwo, FactorTwo, "hint: weight: is 2 times the right one: the 2 of a square's derivative"),
+        Bug(MeanOverBatch, MeanOverBatch, "hint: bias: is 0.333333 times the right one: 1 / the batch size"),
+        Bug(FirstRowOnly, FirstRowOnly, "hint: bias: does not depend on the last row of grad_output: sum over the *"),
         Bug(NotSummed, NotSummed, "*: bias.grad has shape (3, 4), wanted (4,): sum it over the batch"),
-        Bug(ForgottenBias, ForgottenBias, "hint: bias is 0: backward does not compute it"),
-        Bug(TransposedWeight, TransposedWeight, "hint: input would be right with weight transposed"),
-        Bug(TransposedGradient, TransposedGradient, "hint: weight is transposed"),
+        Bug(ForgottenBias, ForgottenBias, "hint: bias: is 0: backward does not compute it"),
+        Bug(TransposedWeight, TransposedWeight, "hint: input: would be right with weight transposed"),
+        Bug(TransposedGradient, TransposedGradient, "hint: weight: is transposed"),
         Bug(TransposedShape, TransposedShape, "*: weight.grad has shape (4, 2), wanted (2, 4): is it transposed?"),
-        Bug(Overwritten, Overwritten, "hint: weight is overwritten: write += instead of =, for gradients add up"),
-        Bug(OneEntry, OneEntry, "hint: input is wrong at 1 of 12 entries alone: *"),
-        Bug(InputForUpstream, InputForUpstream, "hint: input does not depend on grad_output: multiply by it"),
-        Bug(SharedOverwritten, SharedOverwritten, None),
-        Bug(ForgottenSkip, ForgottenSkip, "hint: input lacks grad_output itself: x also reaches the output *"),
-        Bug(DroppedUpstream, _plain(DroppedUpstream), "hint: input does not depend on grad_output: *"),
-        Bug(SlopeAtOutput, _plain(SlopeAtOutput), "hint: input is the derivative at the output of forward: *"),
-        Bug(SlopeOfInput, _plain(SlopeOfInput), "hint: input would be right if x were the output: *"),
-        Bug(EarlierForward, _plain(EarlierForward), "hint: input is the derivative at the input of an earlier *"),
-        Bug(CacheChanged, _plain(CacheChanged), "hint: input is right at first, but not in a second backward, *"),
-        Bug(MaskOfUpstream, _plain(MaskOfUpstream), "hint: input does not turn round with grad_output: *"),
+        Bug(Overwritten, Overwritten, "hint: weight: is overwritten: write += instead of =, for gradients add up"),
+        Bug(OneEntry, OneEntry, "hint: input: is wrong at 1 of 12 entries alone: *"),
+        Bug(InputForUpstream, InputForUpstream, "hint: input: does not depend on grad_output: multiply by it"),
+        Bug(
+            SharedOverwritten,
+            SharedOverwritten,
+            "hint: each layer is right by itself: look at how they are put together",
+        ),
+        Bug(ForgottenSkip, ForgottenSkip, "hint: input: lacks grad_output itself: x also reaches the output *"),
+        Bug(DroppedUpstream, _plain(DroppedUpstream), "hint: input: does not depend on grad_output: *"),
+        Bug(SlopeAtOutput, _plain(SlopeAtOutput), "hint: input: is the derivative at the output of forward: *"),
+        Bug(SlopeOfInput, _plain(SlopeOfInput), "hint: input: would be right if x were the output: *"),
+        Bug(EarlierForward, _plain(EarlierForward), "hint: input: is the derivative at the input of an earlier *"),
+        Bug(CacheChanged, _plain(CacheChanged), "hint: input: is right at first, but not in a second backward, *"),
+        Bug(MaskOfUpstream, _plain(MaskOfUpstream), "hint: input: does not turn round with grad_output: *"),
         Bug(WritesToUpstream, _plain(WritesToUpstream), "*: backward writes to grad_output, *"),
-        Bug(WritesToInput, _plain(WritesToInput), "*: forward writes to x, which is the caller's"),
+        Bug(WritesToInput, _plain(WritesToInput), "*: forward writes to x, which is not its own"),
         Bug(Float32Inside, _plain(Float32Inside), "*: the gradient of the input is float32, wanted float64"),
         Bug(Squeezed, Squeezed, "right for a batch of 3, but for a batch of 1: *"),
-        Bug(sum_for_mean, _loss(sum_for_mean), "hint: input is 12 times the right one: the size of x"),
-        Bug(half_forgotten, _loss(half_forgotten), "hint: input is 0.5 times *: 1 / the 2 of a square's derivative"),
-        Bug(row_size_twice, _loss(row_size_twice), "hint: input is 0.25 times *: 1 / the size of a row of x"),
-        Bug(constant_forgotten, _loss(constant_forgotten), "hint: input is off by the constant *: a constant *"),
-        Bug(BetaUnused, _vae(BetaUnused), None),
-        Bug(NoiseSlope, _vae(NoiseSlope), None),
+        Bug(sum_for_mean, _loss(sum_for_mean), "hint: input: is 12 times the right one: the size of x"),
+        Bug(half_forgotten, _loss(half_forgotten), "hint: input: is 0.5 times *: 1 / the 2 of a square's derivative"),
+        Bug(row_size_twice, _loss(row_size_twice), "hint: input: is 0.25 times *: 1 / the size of a row of x"),
+        Bug(constant_forgotten, _loss(constant_forgotten), "hint: input: is off by the constant *: a constant *"),
+        Bug(BetaUnused, _vae(BetaUnused), "hint: each layer is right by itself: look at how they are put together"),
+        Bug(NoiseSlope, _vae(NoiseSlope), "hint: each layer is right by itself: look at how they are put together"),
     ]
 }

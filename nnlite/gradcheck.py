@@ -12,8 +12,10 @@ complex   Im L(a + ih) / h. Taylor: L(a + ih) = L(a) + ih L'(a) - h^2/2 L''(a) -
           It wants a forward that is analytic near a: no abs, no conjugate, no float(), and a kink such as
           ReLU's decided by a.real.
           Squire and Trapp, SIAM Review 40 (1998) 110-112.
-central   (L(a + h) - L(a - h)) / 2h. The error of the formula grows as h^2 and that of the subtraction as eps / h;
-          h = eps^(1/3), about 6e-6, balances the two at about 1e-10. It takes any forward without a kink near a.
+central   D(h) = (L(a + h) - L(a - h)) / 2h. Its error is that of the formula, about h^2 L'''(a) / 6, and that of
+          the subtraction, about eps / h; h = eps^(1/3), 6e-6, balances the two at about 1e-10. Where L curves
+          strongly, h^2 is still too much, so (4 D(h/2) - D(h)) / 3 is used, in which it cancels, with the same
+          small h, for kinks. It takes any forward without a kink near a.
 
 If a gradient is wrong, the error shows a table of all of them, and what hints.py recognises in them.
 """
@@ -29,7 +31,7 @@ from nnlite.hints import hint
 from nnlite.layers import Layer, Parameter
 
 TOLERANCE = {"complex": {"float64": 1e-12, "float32": 1e-3}, "central": {"float64": 1e-7, "float32": 1e-1}}
-SMALL = 1e-3  # an array whose gradient is below this part of the loss that it moves is measured against that
+SMALL = 1e-2  # an array whose gradient is below this part of the loss that it moves is measured against that
 KINK = 10  # tolerances by which the slopes to the right and to the left may differ
 WHOLE = 500  # arrays of at most so many entries are checked entry by entry,
 SAMPLE = 25  # larger ones at so many entries, chosen at random,
@@ -57,7 +59,6 @@ class Row(NamedTuple):
 class Report:
     """A Row for the input and for each parameter, and hints at what is wrong; printed, a table."""
 
-    method: str
     tolerance: float
     rows: list
     hints: list
@@ -77,26 +78,28 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
     """Check every gradient that `layer.backward` computes at the input `x`, and return a Report.
 
     layer: a Layer with float64 parameters, or a loss, function(prediction) -> (value, grad).
-    x: a real, finite array, the batch first. The check works on copies: x and the layer stay as they are.
-    method: "complex" or "central". rng: the Generator, by default default_rng(0), whose spawn draws all random numbers.
+    x: a real, finite array, the batch first. The check works on copies: x and the layer stay as they are (but not
+    a layer that a loss function calls).
+    method: "complex" or "central". rng: a Generator or seed, by default 0, whose spawn draws all random numbers.
     tolerance: on each relative error, by default 1e-12 and 1e-7. step: h, by default 1e-30 and eps^(1/3); central
     differences multiply it by max(1, |a|).
     dtype: of the parameters; x is cast to it. np.float32 shows how little single precision can prove: the default
     tolerances are then 1e-3 and 1e-1.
 
     The relative error of an array is max|analytic - numeric| / max|numeric|. Where the gradient is 0, that would
-    divide rounding by rounding: max|numeric| counts as at least a thousandth of sum|y * u|, over the y that moved.
+    divide rounding by rounding: max|numeric| counts as at least a hundredth of the loss, as _Slopes.size has it.
     An array of more than 500 entries is checked at 25 of them, and then all arrays along one random direction.
-    At a kink, where the slopes to the right and to the left, of two step sizes each, disagree, central differences
-    say nothing: a new input is drawn from the range of x.
+    At a kink, where the slopes to the right and to the left, of two step sizes each, disagree, a new input is drawn
+    from the range of x.
 
     backward runs twice and the gradients are halved: one that overwrites `.grad` comes out at half its value. Also
     checked: forward repeats itself, nothing is written to x, grad_output and parameters, shapes and dtypes are kept,
     input_grad=False leaves the other gradients as they are, and a batch of 1 is right too, if the layer takes
-    batches of any size.
+    batches of several sizes.
 
-    Raises GradcheckError, with the table, if any of this fails; ValueError for parameters of another dtype; TypeError
-    for what is no layer and no loss, and, by complex step, for a forward that does not take complex numbers.
+    Raises GradcheckError, with the table, if any of this fails; ValueError for parameters of another dtype, or that
+    named_parameters() does not list; TypeError for what is no layer and no loss, and, by complex step, for a forward
+    that does not take complex numbers.
     """
     dtype = np.dtype(dtype)
     if method not in TOLERANCE:
@@ -104,26 +107,33 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
     if dtype.name not in TOLERANCE[method]:
         raise ValueError(f"gradcheck: dtype is {dtype}, wanted one of {', '.join(TOLERANCE[method])}")
     x = np.asarray(x)
-    if np.iscomplexobj(x) or x.size == 0 or not np.isfinite(x).all():
+    if not np.can_cast(x.dtype, np.float64, "same_kind") or x.size == 0 or not np.isfinite(x).all():
         raise ValueError(f"gradcheck: x is {x.dtype} {x.shape}, wanted real, finite numbers, at least one")
     if isinstance(layer, type) or not (isinstance(layer, Layer) or callable(layer)):
         raise TypeError(f"gradcheck: layer is {layer!r}, wanted an instance of a Layer, or a loss function")
-    layer = copy.deepcopy(layer) if isinstance(layer, Layer) else Loss(layer)
+    copies = {}
+    layer = copy.deepcopy(layer, copies) if isinstance(layer, Layer) else Loss(layer)
+    listed = layer.parameters()
+    if any(isinstance(each, Parameter) and each not in listed for each in copies.values()):
+        raise ValueError(
+            f"gradcheck: {type(layer).__name__} holds Parameters that named_parameters() does not list, wanted each, "
+            "and each layer, as an attribute or in a Sequential"
+        )
     for name, parameter in layer.named_parameters():
         if parameter.data.dtype != dtype:
             raise ValueError(
                 f"gradcheck: {name} is {parameter.data.dtype}, wanted {dtype}. Rounding in float32 is as large as a "
                 "small mistake: build the layer in float64, or see for yourself with gradcheck(..., dtype=np.float32)"
             )
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = np.random.default_rng(0 if rng is None else rng)
     rng = rng.spawn(1)[0]  # x may come from an rng of the same seed, and u = x would hide a backward that takes x for u
-    if tolerance is None:
-        tolerance = TOLERANCE[method][dtype.name]
-    if step is None:
-        step = _usual_step(method, dtype)
+    tolerance = TOLERANCE[method][dtype.name] if tolerance is None else tolerance
+    step = _usual_step(method, dtype) if step is None else step
+    if not (tolerance > 0 and step > 0):
+        raise ValueError(f"gradcheck: tolerance is {tolerance}, step {step}, wanted more than 0")
     x = np.array(x, dtype)
     report = _check(layer, x, method, rng, tolerance, step)
-    if x.ndim > 0 and len(x) > 1 and _takes(layer, np.concatenate([x, x[:1]])):
+    if x.ndim > 1 and len(x) > 1 and _takes(layer, x[:-1] if len(x) > 2 else np.concatenate([x, x])):
         try:
             _check(layer, x[:1], method, rng, tolerance, step)
         except Exception as error:
@@ -136,39 +146,60 @@ def _check(layer, x, method, rng, tolerance, step):
     hints = []
     for _ in range(DRAWS):
         subject = _Subject(layer, x, rng, method, step)
-        first, analytic = _backward_twice(subject)
+        first, mean = _backward_twice(subject)
         slopes = subject.slopes(subject.moves)
-        scales = {
-            name: max(np.max(np.abs(slope.value)), SMALL * np.max(slope.size)) or 1.0 for name, slope in slopes.items()
-        }
-        allowed = KINK * max(tolerance, TOLERANCE[method][x.dtype.name])
-        kinks = [name for name, slope in slopes.items() if np.max(slope.jump) > allowed * scales[name]]
+        rows = [_row(subject, name, mean, slope) for name, slope in slopes.items()]
+        wrong = [row.name for row in rows if not row.relative_error <= tolerance]
+        allowed = KINK * max(tolerance, TOLERANCE["central"][x.dtype.name])
+        suspects = subject.slopes(wrong, central=True)
+        kinks = [name for name, slope in suspects.items() if np.max(slope.jump) > allowed * _scale(slope)]
         if not kinks:
             break
-        hints = ["x lies at a kink, where central differences say nothing: this is of another input from its range"]
+        hints = ["x lies at a kink, where there is no one slope: this is of another input from its range"]
         x = _another(x, rng)
     else:
         raise GradcheckError(
             f"{subject.title}: the slopes to the right and to the left of {', '.join(kinks)} disagree at {DRAWS} inputs"
-            f': forward has a kink there, or computes in less than {x.dtype}; method="complex" takes kinks'
+            f": forward has a kink there, or computes in less than {x.dtype}"
         )
-    rows = [_row(subject, name, analytic, slopes[name], scales[name]) for name in slopes]
-    wrong = [row.name for row in rows if not row.relative_error <= tolerance]
-    known = [hint(subject, name, first, analytic, slopes[name].value) for name in wrong if name != ALL]
-    hints += filter(None, known) if any(known) or not known else ["this looks like no mistake known here"]
+    if not wrong:
+        return Report(tolerance, rows, hints)
+    known = {}  # {sentence: arrays that it fits}
+    for name in wrong:
+        if name != ALL:
+            known.setdefault(hint(subject, name, first, mean, slopes[name].value), []).append(name)
+    hints += [f"{', '.join(names)}: {sentence}" for sentence, names in known.items() if sentence]
     if wrong == [ALL]:
         hints.append("an entry that was not checked is wrong: check a smaller layer, of which every entry is")
-    elif len(wrong) > 1:
-        last = [name for name in wrong if name != ALL][-1]
-        hints.append(f"errors travel from the output back to the input: begin with {last}, or the layer after it")
-    report = Report(method, tolerance, rows, hints)
-    if wrong:
-        raise GradcheckError(f"{subject.title}: backward does not match forward\n{report}")
-    return report
+    hints += _alone(subject, method, rng, tolerance, step)
+    report = Report(tolerance, rows, hints or ["this looks like no mistake known here"])
+    raise GradcheckError(f"{subject.title}: backward does not match forward\n{report}")
+
+
+def _alone(subject, method, rng, tolerance, step):
+    """Of a model, which layer is to blame: each is checked by itself, at the input that it gets in the model."""
+    inputs = {}
+    layers = {prefix[:-1]: each for prefix, each in _layers(subject.layer) if each is not subject.layer}
+    for name, each in layers.items():
+
+        def forward(x, name=name, original=each.forward):
+            inputs[name] = np.copy(x)
+            return original(x)
+
+        each.forward = forward
+    subject.layer(subject.x.copy())
+    for each in layers.values():
+        del each.forward
+    for name, x in reversed(inputs.items()):
+        try:
+            _check(layers[name], x, method, rng, tolerance, step)
+        except Exception as error:
+            return [f"{name} is wrong by itself, at the input that it gets here. {error}"]
+    return ["each layer is right by itself: look at how they are put together"] if inputs else []
 
 
 def _takes(layer, x):
-    """Whether forward takes x: a layer that holds noise or a target of its batch's size does not take another."""
+    """Whether forward takes x: a layer that holds noise or a target of its batch's size takes no other."""
     try:
         layer(x)
     except Exception:
@@ -186,18 +217,21 @@ class _Subject:
     def __init__(self, layer, x, rng, method, step):
         self.layer, self.x, self.method, self.step = layer, x, method, step
         self.title = type(layer).__name__
+        self.parameters = {}  # by name; one that several layers share, by its first
+        self.owners = {"input": self.title, ALL: self.title}
+        for prefix, owner in _layers(layer):
+            for name, child in owner._children():
+                if isinstance(child, Parameter) and child not in self.parameters.values():
+                    self.parameters[prefix + name], self.owners[prefix + name] = child, type(owner).__name__
+        arrays = self.arrays(x)
+        self.before = {name: array.copy() for name, array in arrays.items()}
         self.earlier = _another(x, rng)
         _takes(layer, self.earlier)  # to find out a layer that keeps what an earlier forward got
         self.output = np.array(layer(x.copy()))
         self.upstream = rng.standard_normal(self.output.shape).astype(x.dtype)
-        self.parameters = {}  # by name; one that several layers share, by its first
-        for name, parameter in layer.named_parameters():
-            if parameter not in self.parameters.values():
-                self.parameters[name] = parameter
-        self.owners = {"input": self.title, ALL: self.title} | dict(_owners(layer))
-        self.moves = {name: _entries(name, array, rng) for name, array in self.arrays(x).items()}
-        if any(len(self.moves[name]) < array.size for name, array in self.arrays(x).items()):
-            normal = {name: rng.standard_normal(array.shape) for name, array in self.arrays(x).items()}
+        self.moves = {name: _entries(name, array, rng) for name, array in arrays.items()}
+        if any(len(self.moves[name]) < array.size for name, array in arrays.items()):
+            normal = {name: rng.standard_normal(array.shape) for name, array in arrays.items()}
             self.moves[ALL] = [[(name, (), d / np.linalg.norm(d)) for name, d in normal.items()]]
 
     def arrays(self, x):
@@ -217,7 +251,7 @@ class _Subject:
         finally:
             if transposed is not None:
                 transposed.data = transposed.data.T
-        return {"input": grad_input} | {name: parameter.grad.copy() for name, parameter in self.parameters.items()}
+        return {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in self.parameters.items()}
 
     def along(self, gradients, row):
         """dL/dt for each move of a row, by gradients."""
@@ -227,9 +261,9 @@ class _Subject:
 
     def slopes(self, rows, x=None, central=False):
         """dL/dt for each move of some rows, by forward: {row: _Slopes}. For hints: at another x, by central steps."""
-        x = self.x if x is None else x
-        method, step = ("central", _usual_step("central", x.dtype)) if central else (self.method, self.step)
-        kind = np.complex128 if method == "complex" else x.dtype
+        x, step = self.x if x is None else x, _usual_step("central", self.x.dtype) if central else self.step
+        complex_step = self.method == "complex" and not central
+        kind = np.complex128 if complex_step else x.dtype
         data = {parameter: parameter.data for parameter in self.parameters.values()}
         try:
             for parameter in data:
@@ -238,19 +272,19 @@ class _Subject:
             try:
                 output = np.copy(self.layer(arrays["input"]))
             except TypeError as error:
-                if method == "central":
+                if not complex_step:
                     raise
                 raise TypeError(f"{self.title}: forward does not take complex numbers: use method='central'") from error
 
             def of_row(row):
-                return [self._slope(arrays, output, move, method, step) for move in self.moves[row]]
+                return [self._slope(arrays, output, move, complex_step, step) for move in self.moves[row]]
 
             return {row: _Slopes(*np.transpose(of_row(row))) for row in rows}
         finally:
             for parameter, array in data.items():
                 parameter.data = array
 
-    def _slope(self, arrays, output, move, method, step):
+    def _slope(self, arrays, output, move, complex_step, step):
         """dL/dt, its jump and its size, as in _Slopes, for one move."""
         before = [np.copy(arrays[name][index]) for name, index, _ in move]
 
@@ -262,12 +296,12 @@ class _Subject:
                 arrays[name][index] = value
             return y
 
-        if method == "complex":
+        if complex_step:
             dy, jump = _complex_difference(moved, step)
         else:
             dy, jump = _central_difference(moved, step * max(1.0, *(np.max(np.abs(value)) for value in before)), output)
-        size = np.sum(np.abs(output * self.upstream)[dy != 0])
-        return np.sum(dy * self.upstream), abs(np.sum(jump * self.upstream)), size
+        loss = np.abs(output * self.upstream)
+        return np.sum(dy * self.upstream), abs(np.sum(jump * self.upstream)), np.sum(loss[dy != 0]) + np.linalg.norm(loss)
 
 
 def _complex_difference(y, h):
@@ -283,7 +317,8 @@ def _central_difference(y, h, y0):
     """
     (right, near_right), (left, near_left) = ([y(t) - y0, y(t / 2) - y0] for t in (h, -h))
     slope_right, slope_left = (4 * near_right - right) / h, (left - 4 * near_left) / h
-    return (right - left) / (2 * h), slope_right - slope_left
+    far, near = (right - left) / (2 * h), (near_right - near_left) / h
+    return (4 * near - far) / 3, slope_right - slope_left
 
 
 class _Slopes(NamedTuple):
@@ -291,7 +326,7 @@ class _Slopes(NamedTuple):
 
     value: np.ndarray
     jump: np.ndarray  # |dL/dt on one side of t = 0 less that on the other|: 0 but at a kink
-    size: np.ndarray  # sum|y * u| over the outputs that the move changes
+    size: np.ndarray  # sum|y * u| over the outputs that the move changes, and sqrt(sum (y * u)^2) over all
 
 
 class Loss(Layer):
@@ -303,9 +338,7 @@ class Loss(Layer):
     def forward(self, x):
         returned = self.function(x)
         if not (isinstance(returned, tuple) and len(returned) == 2 and np.ndim(returned[0]) == 0):
-            raise TypeError(
-                f"gradcheck: the loss returned a {type(returned).__name__}, wanted (value, grad), a number and an array"
-            )
+            raise TypeError(f"gradcheck: the loss returned {returned!r}, wanted (value, grad), a number and an array")
         value, self._cache = returned
         return np.asarray(value)
 
@@ -316,79 +349,89 @@ class Loss(Layer):
 def _backward_twice(subject):
     """(first, mean): what one backward says, and the mean of that and of a second. Raises for misbehaviour."""
     layer, x, upstream = subject.layer, subject.x.copy(), subject.upstream.copy()
-    before = {name: array.copy() for name, array in subject.arrays(x).items()}
+    faults = []
+
+    def writes(who):
+        for name, array in subject.arrays(x).items():
+            if not np.array_equal(array, subject.before[name]):
+                faults.append(f"{who} writes to {'x' if name == 'input' else name}, which is not its own")
+
     layer.zero_grad()
     output = np.copy(layer(x))
-    faults = []
-    if not np.array_equal(x, subject.x):
-        faults.append("forward writes to x, which is the caller's")
-    if not np.array_equal(output, subject.output, equal_nan=True):
-        faults.append("forward gives two outputs for one x; make what is random an argument")
+    writes("forward")
     if output.dtype != x.dtype:
         faults.append(f"forward turns {x.dtype} into {output.dtype}")
-    if not np.isfinite(output).all():
+    elif not np.isfinite(output).all():
         faults.append(f"forward gives {output[~np.isfinite(output)][0]} for this x")
-    try:
-        grad_input = layer.backward(upstream)
-    except Exception as error:
-        raise GradcheckError(f"{subject.title}: backward raised {error!r}") from error
-    first = {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in subject.parameters.items()}
-    if not np.array_equal(upstream, subject.upstream):
-        faults.append("backward writes to grad_output, which is the caller's")
-    for name, array in subject.arrays(x).items():
-        if not np.array_equal(array, before[name]) and not faults:
-            faults.append(f"backward writes to {'x' if name == 'input' else name}")
-        label = "the gradient of the input" if name == "input" else f"{name}.grad"
-        if first[name].shape != array.shape:
-            faults.append(f"{label} has shape {first[name].shape}, wanted {array.shape}{_why(first[name], array)}")
-        elif first[name].dtype != array.dtype:
-            faults.append(f"{label} is {first[name].dtype}, wanted {array.dtype}")
-        elif not np.isfinite(first[name]).all():
-            faults.append(f"{label} holds {first[name][~np.isfinite(first[name])][0]}")
+    elif not np.array_equal(output, subject.output):
+        faults.append("forward gives two outputs for one x: it draws random numbers, or changes its own state")
+    if not faults:
+        try:
+            grad_input = layer.backward(upstream)
+            first = {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in subject.parameters.items()}
+        except Exception as error:
+            raise GradcheckError(f"{subject.title}: backward raised {error!r}") from error
+        writes("backward")
+        if not np.array_equal(upstream, subject.upstream):
+            faults.append("backward writes to grad_output, which is not its own")
+        for name, array in subject.arrays(x).items():
+            label = "the gradient of the input" if name == "input" else f"{name}.grad"
+            faults += [f"{label} {fault}" for fault in _unlike(first[name], array)]
     if faults:
         raise GradcheckError(f"{subject.title}: " + "; ".join(faults))
     try:
         again = layer.backward(upstream)
+        mean = {"input": (first["input"] + again) / 2} | {name: p.grad / 2 for name, p in subject.parameters.items()}
     except Exception as error:
         raise GradcheckError(f"{subject.title}: a second backward raised {error!r}") from error
-    mean = {"input": (first["input"] + again) / 2} | {name: p.grad / 2 for name, p in subject.parameters.items()}
     if "input_grad" in inspect.signature(layer.backward).parameters:
         layer.zero_grad()
         layer(x)
         layer.backward(upstream, input_grad=False)
         for name, parameter in subject.parameters.items():
-            if not np.allclose(parameter.grad, first[name], rtol=1e-5, atol=0):
+            if not np.array_equal(parameter.grad, first[name]):
                 raise GradcheckError(f"{subject.title}: {name}.grad is another with input_grad=False, wanted the same")
     return first, mean
 
 
-def _why(gradient, array):
-    """What to try where a gradient has another shape than its array."""
-    if gradient.shape == array.shape[::-1]:
-        return ": is it transposed?"
-    return ": sum it over the batch" if gradient.shape[1:] == array.shape else ""
+def _unlike(gradient, array):
+    """Yield what keeps a gradient from being one of this array."""
+    if gradient.shape != array.shape:
+        advice = ": sum it over the batch" if gradient.shape[1:] == array.shape else ""
+        advice = ": is it transposed?" if gradient.shape == array.shape[::-1] else advice
+        yield f"has shape {gradient.shape}, wanted {array.shape}{advice}"
+    elif gradient.dtype != array.dtype:
+        yield f"is {gradient.dtype}, wanted {array.dtype}"
+    elif not np.isfinite(gradient).all():
+        yield f"holds {gradient[~np.isfinite(gradient)][0]}"
 
 
-def _row(subject, name, analytic, slopes, scale):
-    analytic = subject.along(analytic, name)
-    difference = np.abs(analytic - slopes.value)
-    worst = np.argmax(difference)  # the first nan, if there is one
-    index = subject.moves[name][worst][0][1]
-    sizes = {array: np.size(data) for array, data in subject.arrays(subject.x).items()}
+def _row(subject, name, gradients, slope):
+    analytic = subject.along(gradients, name)
+    difference = np.abs(analytic - slope.value)
+    worst = np.argmax(difference)
+    sizes = {array: data.size for array, data in subject.before.items()}
     checked = f"{len(difference)} of {sizes.get(name, sum(sizes.values()))}"
-    values = (analytic[worst], slopes.value[worst])
-    return Row(name, difference[worst] / scale, index, *values, subject.owners[name], checked)
+    found = (subject.moves[name][worst][0][1], analytic[worst], slope.value[worst])
+    return Row(name, difference[worst] / _scale(slope), *found, subject.owners[name], checked)
+
+
+def _scale(slope):
+    """What an error is relative to."""
+    return max(np.max(np.abs(slope.value)), SMALL * np.max(slope.size)) or 1.0
 
 
 def _entries(name, array, rng):
     """A move for every entry, or for some of a large array."""
-    chosen = np.arange(array.size) if array.size <= WHOLE else np.sort(rng.choice(array.size, SAMPLE, replace=False))
+    chosen = range(array.size) if array.size <= WHOLE else sorted(rng.permutation(array.size)[:SAMPLE])
     return [[(name, tuple(map(int, np.unravel_index(flat, array.shape))), 1.0)] for flat in chosen]
 
 
 def _another(x, rng):
     """An input of the shape and the range of x."""
-    low, high = (x.min(), x.max()) if x.min() < x.max() else (x.min() - 1, x.max() + 1)
+    low, high = np.min(x), np.max(x)
+    if low == high:
+        low, high = sorted((low / 2, 3 * low / 2)) if low else (-1, 1)
     return rng.uniform(low, high, x.shape).astype(x.dtype)
 
 
@@ -396,10 +439,9 @@ def _usual_step(method, dtype):
     return 1e-30 if method == "complex" else np.finfo(dtype).eps ** (1 / 3)
 
 
-def _owners(layer, prefix=""):
-    """Yield (name, name of the class) for each parameter."""
+def _layers(layer, prefix=""):
+    """Yield (prefix of the names of its parameters, layer) for a layer and for all within it."""
+    yield prefix, layer
     for name, child in layer._children():
-        if isinstance(child, Parameter):
-            yield prefix + name, type(layer).__name__
-        else:
-            yield from _owners(child, prefix + name + ".")
+        if isinstance(child, Layer):
+            yield from _layers(child, prefix + name + ".")
