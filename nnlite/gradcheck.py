@@ -22,7 +22,6 @@ If a gradient is wrong, the error shows a table of all of them, and what hints.p
 
 import copy
 import inspect
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +30,7 @@ from nnlite.hints import hint
 from nnlite.layers import Layer, Parameter
 
 TOLERANCE = {"complex": {"float64": 1e-12, "float32": 1e-3}, "central": {"float64": 1e-7, "float32": 1e-1}}
+COMPLEX_STEP = 1e-30
 SMALL = 1e-2  # an array whose gradient is below this part of the loss that it moves is measured against that
 KINK = 10  # tolerances by which the slopes to the right and to the left may differ
 WHOLE = 500  # arrays of at most so many entries are checked entry by entry,
@@ -55,8 +55,7 @@ class Row(NamedTuple):
     checked: str
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """A Row for the input and for each parameter, and hints at what is wrong; printed, a table."""
 
     tolerance: float
@@ -107,7 +106,7 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
     if dtype.name not in TOLERANCE[method]:
         raise ValueError(f"gradcheck: dtype is {dtype}, wanted one of {', '.join(TOLERANCE[method])}")
     x = np.asarray(x)
-    if not np.can_cast(x.dtype, np.float64, "same_kind") or x.size == 0 or not np.isfinite(x).all():
+    if not np.can_cast(x.dtype, np.float64) or x.size == 0 or not np.isfinite(x).all():
         raise ValueError(f"gradcheck: x is {x.dtype} {x.shape}, wanted real, finite numbers, at least one")
     if isinstance(layer, type) or not (isinstance(layer, Layer) or callable(layer)):
         raise TypeError(f"gradcheck: layer is {layer!r}, wanted an instance of a Layer, or a loss function")
@@ -128,7 +127,8 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
     rng = np.random.default_rng(0 if rng is None else rng)
     rng = rng.spawn(1)[0]  # x may come from an rng of the same seed, and u = x would hide a backward that takes x for u
     tolerance = TOLERANCE[method][dtype.name] if tolerance is None else tolerance
-    step = _usual_step(method, dtype) if step is None else step
+    if step is None:
+        step = COMPLEX_STEP if method == "complex" else _central_step(dtype)
     if not (tolerance > 0 and step > 0):
         raise ValueError(f"gradcheck: tolerance is {tolerance}, step {step}, wanted more than 0")
     x = np.array(x, dtype)
@@ -261,7 +261,7 @@ class _Subject:
 
     def slopes(self, rows, x=None, central=False):
         """dL/dt for each move of some rows, by forward: {row: _Slopes}. For hints: at another x, by central steps."""
-        x, step = self.x if x is None else x, _usual_step("central", self.x.dtype) if central else self.step
+        x, step = self.x if x is None else x, _central_step(self.x.dtype) if central else self.step
         complex_step = self.method == "complex" and not central
         kind = np.complex128 if complex_step else x.dtype
         data = {parameter: parameter.data for parameter in self.parameters.values()}
@@ -301,7 +301,11 @@ class _Subject:
         else:
             dy, jump = _central_difference(moved, step * max(1.0, *(np.max(np.abs(value)) for value in before)), output)
         loss = np.abs(output * self.upstream)
-        return np.sum(dy * self.upstream), abs(np.sum(jump * self.upstream)), np.sum(loss[dy != 0]) + np.linalg.norm(loss)
+        return (
+            np.sum(dy * self.upstream),
+            abs(np.sum(jump * self.upstream)),
+            np.sum(loss[dy != 0]) + np.linalg.norm(loss),
+        )
 
 
 def _complex_difference(y, h):
@@ -435,8 +439,8 @@ def _another(x, rng):
     return rng.uniform(low, high, x.shape).astype(x.dtype)
 
 
-def _usual_step(method, dtype):
-    return 1e-30 if method == "complex" else np.finfo(dtype).eps ** (1 / 3)
+def _central_step(dtype):
+    return np.finfo(dtype).eps ** (1 / 3)
 
 
 def _layers(layer, prefix=""):

@@ -92,9 +92,9 @@ def _reason(factor, x):
     """Where a constant factor may come from."""
     if np.isclose(factor, -1):
         return ": the sign"
-    rows = len(np.atleast_1d(x))
-    known = {"the 2 of a square's derivative": 2, "the batch size": rows}
-    known |= {"the size of x": x.size, "the size of a row of x": x.size // rows}
+    rows = np.atleast_1d(x)
+    known = {"the 2 of a square's derivative": 2, "the batch size": len(rows)}
+    known |= {"the size of x": x.size, "the size of a row of x": rows[0].size}
     reasons = [reason for reason, n in known.items() if np.isclose(factor, n)]
     reasons += [f"1 / {reason}" for reason, n in known.items() if np.isclose(factor, 1 / n)]
     return ": " + " or ".join(reasons) if reasons else ""

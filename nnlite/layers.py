@@ -129,7 +129,7 @@ class Linear(Layer):
         if x.ndim != 2 or x.shape[1] != W.shape[1]:
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {W.shape[1]})")
         if not np.iscomplexobj(x):
-            x = x.astype(W.dtype, copy=False)
+            x = np.asarray(x, W.dtype)
         self._cache = x
         y = kernels.matmul(x, W.T)  # (N, O)
         y += b

@@ -20,7 +20,7 @@ def mse_loss(prediction, target):
     if prediction.shape != target.shape or prediction.size == 0:
         raise ValueError(f"mse_loss: prediction {prediction.shape}, target {target.shape}, wanted one shape, not empty")
     if not np.issubdtype(prediction.dtype, np.inexact):
-        prediction = prediction.astype(np.float64)
+        prediction = np.asarray(prediction, np.float64)
     difference = prediction - target
     loss = np.mean(difference * difference)
     return loss, 2 / prediction.size * difference
