@@ -40,17 +40,26 @@ DRAWS = 10  # inputs to try until none lies at a kink
 
 
 class GradcheckError(AssertionError):
-    """A gradient is wrong, or a layer does not behave; the message says all that was found."""
+    """A gradient is wrong, or a layer does not behave; the message says all that was found.
+
+    report: the Report of gradients that are wrong, else None.
+    """
+
+    def __init__(self, message, report=None):
+        super().__init__(message)
+        self.report = report
 
 
 class Row(NamedTuple):
-    """One checked array: its relative error, and the entry where the two gradients differ most."""
+    """One checked array: its relative error, and the entry where the two gradients differ most; scale is what the
+    error is relative to, max|numeric| or more."""
 
     name: str
     relative_error: float
     index: tuple
     analytic: float
     numeric: float
+    scale: float
     layer: str
     checked: str
 
@@ -63,9 +72,10 @@ class Report(NamedTuple):
     hints: list
 
     def __str__(self):
-        lines = [("layer", "array", "checked", "relative error", "worst index", "analytic", "numeric", "")]
+        lines = [("layer", "array", "checked", "error", "relative to", "worst index", "analytic", "numeric", "")]
         for row in self.rows:
-            found = (f"{row.relative_error:.1e}", str(row.index), f"{row.analytic:.8e}", f"{row.numeric:.8e}")
+            error = (f"{row.relative_error:.1e}", f"{row.scale:.1e}")
+            found = (*error, str(row.index), f"{row.analytic:.8e}", f"{row.numeric:.8e}")
             verdict = "" if row.relative_error <= self.tolerance else "WRONG"
             lines.append((row.layer, row.name, row.checked, *found, verdict))
         widths = [max(map(len, column)) for column in zip(*lines)]
@@ -86,19 +96,20 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
     tolerances are then 1e-3 and 1e-1.
 
     The relative error of an array is max|analytic - numeric| / max|numeric|. Where the gradient is 0, that would
-    divide rounding by rounding: max|numeric| counts as at least a hundredth of the loss, as _Slopes.size has it.
+    divide rounding by rounding: max|numeric| counts as at least a hundredth of the loss, of sum|y * u| over the y
+    that moved and sqrt(sum (y * u)^2) over all. The table says what each error is relative to.
     An array of more than 500 entries is checked at 25 of them, and then all arrays along one random direction.
-    At a kink, where the slopes to the right and to the left, of two step sizes each, disagree, a new input is drawn
-    from the range of x.
+    If a gradient is wrong and x lies at a kink, where the slopes to the right and to the left, of two step sizes each,
+    disagree, a new input is drawn from the range of x.
 
     backward runs twice and the gradients are halved: one that overwrites `.grad` comes out at half its value. Also
     checked: forward repeats itself, nothing is written to x, grad_output and parameters, shapes and dtypes are kept,
     input_grad=False leaves the other gradients as they are, and a batch of 1 is right too, if the layer takes
     batches of several sizes.
 
-    Raises GradcheckError, with the table, if any of this fails; ValueError for parameters of another dtype, or that
-    named_parameters() does not list; TypeError for what is no layer and no loss, and, by complex step, for a forward
-    that does not take complex numbers.
+    Raises GradcheckError if any of this fails, with the table; ValueError for parameters of another dtype, or that
+    named_parameters() does not list (a weight that is no Parameter passes unseen); TypeError for what is no layer and
+    no loss, and, by complex step, for a forward that does not take complex numbers.
     """
     dtype = np.dtype(dtype)
     if method not in TOLERANCE:
@@ -160,7 +171,7 @@ def _check(layer, x, method, rng, tolerance, step):
     else:
         raise GradcheckError(
             f"{subject.title}: the slopes to the right and to the left of {', '.join(kinks)} disagree at {DRAWS} inputs"
-            f": forward has a kink there, or computes in less than {x.dtype}"
+            f": forward has a kink there, whatever x is, or computes in less than {x.dtype}"
         )
     if not wrong:
         return Report(tolerance, rows, hints)
@@ -173,29 +184,38 @@ def _check(layer, x, method, rng, tolerance, step):
         hints.append("an entry that was not checked is wrong: check a smaller layer, of which every entry is")
     hints += _alone(subject, method, rng, tolerance, step)
     report = Report(tolerance, rows, hints or ["this looks like no mistake known here"])
-    raise GradcheckError(f"{subject.title}: backward does not match forward\n{report}")
+    raise GradcheckError(f"{subject.title}: backward does not match forward\n{report}", report)
 
 
 def _alone(subject, method, rng, tolerance, step):
     """Of a model, which layer is to blame: each is checked by itself, at the input that it gets in the model."""
-    inputs = {}
-    layers = {prefix[:-1]: each for prefix, each in _layers(subject.layer) if each is not subject.layer}
-    for name, each in layers.items():
-
-        def forward(x, name=name, original=each.forward):
-            inputs[name] = np.copy(x)
-            return original(x)
-
-        each.forward = forward
+    inputs, layers = {}, {}
+    for prefix, each in _layers(subject.layer):
+        if each is not subject.layer and each not in layers.values():
+            layers[prefix[:-1]] = each
+            each.forward = _recording(each.forward, prefix[:-1], inputs)
     subject.layer(subject.x.copy())
     for each in layers.values():
         del each.forward
+    right = 0
     for name, x in reversed(inputs.items()):
         try:
             _check(layers[name], x, method, rng, tolerance, step)
-        except Exception as error:
-            return [f"{name} is wrong by itself, at the input that it gets here. {error}"]
-    return ["each layer is right by itself: look at how they are put together"] if inputs else []
+            right += 1
+        except GradcheckError as error:
+            if error.report is not None:
+                return [f"{name} is wrong by itself, at the input that it gets here. {error}"]
+        except Exception:  # it takes more than x, or other x than float64: it cannot be checked alone
+            continue
+    return ["each layer is right by itself: look at how they are put together"] if 0 < right == len(inputs) else []
+
+
+def _recording(forward, name, inputs):
+    def recorded(x, *others, **named):
+        inputs[name] = np.copy(x)
+        return forward(x, *others, **named)
+
+    return recorded
 
 
 def _takes(layer, x):
@@ -342,7 +362,9 @@ class Loss(Layer):
     def forward(self, x):
         returned = self.function(x)
         if not (isinstance(returned, tuple) and len(returned) == 2 and np.ndim(returned[0]) == 0):
-            raise TypeError(f"gradcheck: the loss returned {returned!r}, wanted (value, grad), a number and an array")
+            raise TypeError(
+                f"gradcheck: the loss returned a {type(returned).__name__}, wanted (value, grad), a number and an array"
+            )
         value, self._cache = returned
         return np.asarray(value)
 
@@ -391,7 +413,10 @@ def _backward_twice(subject):
     if "input_grad" in inspect.signature(layer.backward).parameters:
         layer.zero_grad()
         layer(x)
-        layer.backward(upstream, input_grad=False)
+        try:
+            layer.backward(upstream, input_grad=False)
+        except Exception as error:
+            raise GradcheckError(f"{subject.title}: backward raised {error!r} with input_grad=False") from error
         for name, parameter in subject.parameters.items():
             if not np.array_equal(parameter.grad, first[name]):
                 raise GradcheckError(f"{subject.title}: {name}.grad is another with input_grad=False, wanted the same")
@@ -417,7 +442,8 @@ def _row(subject, name, gradients, slope):
     sizes = {array: data.size for array, data in subject.before.items()}
     checked = f"{len(difference)} of {sizes.get(name, sum(sizes.values()))}"
     found = (subject.moves[name][worst][0][1], analytic[worst], slope.value[worst])
-    return Row(name, difference[worst] / _scale(slope), *found, subject.owners[name], checked)
+    scale = _scale(slope)
+    return Row(name, difference[worst] / scale, *found, scale, subject.owners[name], checked)
 
 
 def _scale(slope):
