@@ -115,7 +115,7 @@ def cross_entropy(logits):
 
 
 def vae_loss(rng, **settings):
-    return VAELoss(VAE(FEATURES, 5, 2, rng=rng, dtype=np.float64), rng.standard_normal((N, 2)), **settings)
+    return VAELoss(VAE(FEATURES, 3, 1, rng=rng, dtype=np.float64), rng.standard_normal((N, 1)), **settings)
 
 
 def mean_squared_error(rng):
@@ -156,7 +156,7 @@ RIGHT = {
     "kl_divergence by mu": kl_by_mu,
     "kl_divergence by logvar": kl_by_logvar,
     "cross entropy": lambda rng: cross_entropy,
-    "FCNAutoencoder": lambda rng: FCNAutoencoder(FEATURES, 5, 2, rng=rng, dtype=np.float64),
+    "FCNAutoencoder": lambda rng: FCNAutoencoder(FEATURES, 3, 1, rng=rng, dtype=np.float64),
     "VAE": vae_loss,
     "VAE, sigma2 and beta": lambda rng: vae_loss(rng, sigma2=0.07, beta=0.5),
     "VAE, another target": lambda rng: vae_loss(rng, target=rng.standard_normal((N, FEATURES))),
