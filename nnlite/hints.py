@@ -81,7 +81,7 @@ def _recognised(subject, name, first, mean, numeric):
         index = subject.moves[name][worst][0][1]
         one = np.zeros_like(upstream)
         one[index] = upstream[index]
-        if np.count_nonzero(_tried(lambda: subject.gradients(upstream=one)[name])) == 1:  # element-wise
+        if np.sum(np.abs(_tried(lambda: subject.gradients(upstream=one)[name])) > 0) == 1:  # element-wise
             slopes = found[worst] / one[index], numeric[worst] / one[index]
             yield f"at {index}, x = {x[index]:.4g}, has the slope {slopes[0]:.4g}, wanted {slopes[1]:.4g}"
 

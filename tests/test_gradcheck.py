@@ -275,6 +275,13 @@ def test_a_factor_without_a_known_cause_is_stated(rng):
         gradcheck(Curve(np.sin, lambda x: -1.7 * np.cos(x)), rng.standard_normal((3, 4)))
 
 
+def test_of_two_numbers_a_factor_and_a_constant_are_told(rng):
+    with pytest.raises(GradcheckError, match="1.7 times the right one$"):
+        gradcheck(Curve(np.sin, lambda x: 1.7 * np.cos(x)), rng.standard_normal((1, 2)))
+    with pytest.raises(GradcheckError, match="is off by the constant .*: a constant term is missing, or too much$"):
+        gradcheck(lambda x: (np.sum(x**3), 3 * x**2 + 0.1), rng.standard_normal((1, 2)))
+
+
 def test_the_upstream_gradient_is_not_the_input_even_if_the_seeds_are_the_same():
     x = np.random.default_rng(0).standard_normal((N, FEATURES))
     for rng in (None, np.random.default_rng(0)):
@@ -761,12 +768,20 @@ def test_what_is_no_layer_and_no_loss_is_refused(layer):
     assert str(raised.value) == f"gradcheck: layer is {layer!r}, wanted an instance of a Layer, or a loss function"
 
 
-@pytest.mark.parametrize("returned", [1.0, (np.ones(2), np.ones(2))])
-def test_a_loss_that_does_not_return_a_number_and_its_gradient_is_refused(returned):
-    with pytest.raises(
-        TypeError, match=r"^gradcheck: the loss returned .*, wanted \(value, grad\), a number and an array$"
-    ):
+@pytest.mark.parametrize("returned, kind", [(1.0, "float"), ((np.ones(2), np.ones(2)), "tuple")])
+def test_a_loss_that_does_not_return_a_number_and_its_gradient_is_refused(returned, kind):
+    with pytest.raises(TypeError) as raised:
         gradcheck(lambda prediction: returned, np.ones(2))
+    assert str(raised.value) == f"gradcheck: the loss returned a {kind}, wanted (value, grad), a number and an array"
+
+
+def test_a_backward_that_raises_with_input_grad_false_is_rejected(rng):
+    class Wants(Square):
+        def backward(self, grad_output, input_grad=True):
+            return super().backward(grad_output, input_grad) + 0
+
+    with pytest.raises(GradcheckError, match="^Wants: backward raised TypeError.* with input_grad=False$"):
+        gradcheck(Wants(rng), rng.standard_normal((3, 4)))
 
 
 def test_a_forward_that_does_not_take_complex_numbers_is_named(rng):
