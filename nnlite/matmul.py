@@ -1,142 +1,477 @@
-"""Matrix products in Numba: out += a @ b, for float32 and float64, in any memory order.
+"""Matrix products in Numba: C = A B, or C += A B, for float32 and float64, each operand as it is or transposed.
 
-Each product here equals this triple loop:
+Each product here equals this triple loop, up to the order of additions:
 
     for i in range(M):
         for j in range(N):
             for k in range(K):
-                out[i, j] += a[i, k] * b[k, j]
+                C[i, j] += A[i, k] * B[k, j]
 
-Run as it stands, the loop spends its time waiting: every multiplication wants two numbers from memory.
-Three changes keep the processor busy instead; of what is computed they alter only the order of additions.
+Run as it stands, the loop waits for memory: each multiplication wants two numbers and is done in a fraction of the
+time that it takes to fetch them. Four changes make nearly every fetched number serve many multiplications. They
+follow Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
 
-1. Packing. Rows of `a` and columns of `b` are first copied into small blocks in which consecutive `k`
-   lie side by side. The compiler can then load 4 to 16 numbers at once, and a block stays in the cache
-   until it is no longer needed.
-2. A tile of 4 x 3 sums. A multiplication that uses each loaded number once is limited by loading.
-   Four rows and three columns make 12 products from 7 loads, and the 12 running sums stay in registers.
-3. Threads. Each thread takes columns of `out` of its own. No two write to the same element, so the
-   result does not depend on which of them is faster: two runs agree to the last bit.
+1. Registers: the tile. The processor holds 16 vectors of 32 bytes (8 float32, 4 float64: L lanes), and multiplies and
+   adds two of them in one instruction, fma. 6 rows and 2 L columns of C are 12 vectors of sums. For one k, 2 vectors
+   of B's row and 6 numbers of A's column make 12 fma out of 8 loads, and no sum leaves its register before the last k.
+2. Panels: packing. The tile reads 6 numbers of A and 2 L of B for k, then those for k + 1. In memory they lie far
+   apart, so they are first copied to lie one after another: A in panels of 6 rows, B in panels of 2 L columns.
+3. Cache blocks. K is cut into blocks of 384. A panel of B's block is 24 KB and stays in the first-level cache while
+   all panels of A's block, which fit in the second, pass by it. Each number that is packed is used again and again.
+4. One thread pool. All threads pack the smaller operand together; then each takes a strip of the other, packs it for
+   itself and multiplies, until no strip is left. A thread that the system slows down takes fewer strips. No two
+   threads write to the same element, and each element is summed in the same order whoever does it: two runs agree to
+   the last bit.
+
+For up to 5 rows nothing is used often enough to pay for packing: B is read once, as it lies.
 """
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
 
-K_BLOCK = 512  # numbers of a packed row: 4 + 3 such rows of float32 are 14 KB, well within a 32 KB L1 cache
-N_BLOCK = 48  # columns packed at a time by one thread: 96 KB of float32, within its L2 cache
-M_BLOCK = 64  # rows packed at a time by one thread
-PADDING = 16  # numbers between packed rows, so that rows a power of two apart do not evict one another
+ROWS = 6  # of a tile, which is two vectors wide
+K_BLOCK = 384
+STRIP = 128  # rows or columns that a thread takes at a time
+BLOCK_ROWS = 72  # rows of A whose block stays in the second-level cache
+PADDING = 16  # numbers after each panel: room for whole vectors; spreads panels over the sets of the cache
+EDGE = 256  # numbers of a thread's scratch that are kept for a tile at the edge of C
+FEW = 5  # rows up to which packing does not pay
 
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
 # The flags that let the compiler assume that there is no nan or inf stay off.
-_jit = numba.njit(fastmath={"contract", "reassoc"}, error_model="numpy", cache=True)
-_jit_parallel = numba.njit(fastmath={"contract", "reassoc"}, error_model="numpy", cache=True, parallel=True)
+_options = {"fastmath": {"contract", "reassoc"}, "error_model": "numpy", "boundscheck": False, "cache": True}
+_jit = numba.njit(**_options)
+_jit_parallel = numba.njit(parallel=True, **_options)
 
 
-def add_product(a, b, out):
-    """Add the matrix product a @ b to `out` in place.
+class Vector(types.Type):
+    """One vector register, 32 bytes, as a type of Numba: `lanes` numbers of one dtype."""
 
-    a: (M, K), b: (K, N), out: (M, N); one dtype, float32 or float64. `a` and `b` may be transposed views
+    def __init__(self, dtype):
+        self.dtype = dtype
+        self.lanes = 256 // dtype.bitwidth
+        super().__init__(name=f"Vector({dtype})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, _llvm(vector))
+
+
+def _llvm(vector):
+    return ir.VectorType(ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType(), vector.lanes)
+
+
+def _place(context, builder, array_type, array, i, vector):
+    """The address of array.flat[i], as that of a vector."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [i]), _llvm(vector).as_pointer())
+
+
+# What follows are single instructions. Each takes an array and a position in array.flat. A load or store moves `lanes`
+# numbers and checks no bounds.
+
+
+@intrinsic
+def load(typing, array, i):
+    """array.flat[i : i + lanes]"""
+    vector = Vector(array.dtype)
+
+    def generate(context, builder, signature, args):
+        place = _place(context, builder, signature.args[0], *args, vector)
+        return builder.load(place, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def store(typing, array, i, vector):
+    """array.flat[i : i + lanes] = vector"""
+
+    def generate(context, builder, signature, args):
+        place = _place(context, builder, signature.args[0], *args[:2], vector)
+        builder.store(args[2], place, align=vector.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+@intrinsic
+def splat(typing, array, i):
+    """array.flat[i] in every lane"""
+    vector = Vector(array.dtype)
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        number = builder.load(builder.gep(data, [args[1]]))
+        first = builder.insert_element(ir.Constant(_llvm(vector), ir.Undefined), number, ir.IntType(32)(0))
+        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def zeros(typing, array):
+    """0 in every lane, of the dtype of array"""
+    vector = Vector(array.dtype)
+    return vector(array), lambda context, builder, signature, args: ir.Constant(_llvm(vector), None)
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    """a * b + c, lane by lane, rounded once"""
+
+    def generate(context, builder, signature, args):
+        kind = args[0].type
+        name = f"llvm.fma.v{a.lanes}f{a.dtype.bitwidth}"
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name), args
+        )
+
+    return a(a, b, c), generate
+
+
+@intrinsic
+def add(typing, a, b):
+    """a + b, lane by lane"""
+    return a(a, b), lambda context, builder, signature, args: builder.fadd(*args)
+
+
+@intrinsic
+def prefetch(typing, array, i):
+    """Ask for the memory around array.flat[i], which is wanted soon."""
+
+    def generate(context, builder, signature, args):
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        place = builder.bitcast(_place(context, builder, signature.args[0], *args, Vector(array.dtype)), byte)
+        read, keep, data = word(0), word(3), word(1)
+        builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, read, keep, data]
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+def _turn(width):
+    """The instruction that fills L steps of a panel of width(L) from a source whose rows lie along k."""
+
+    @intrinsic
+    def turn(typing, source, i, row, target, o):
+        """target.flat[o + k * W + j] = source.flat[i + j * row + k] for k < L and j < W
+
+        Vectors are loaded along k, turned in registers, and stored along j. A store of more numbers than are left of W
+        spills into the next step, which is stored after it, or into the padding.
+        """
+        vector = Vector(source.dtype)
+        lanes, align = vector.lanes, source.dtype.bitwidth // 8
+        W, half = width(lanes), lanes // 2
+        zips = [[h * half + q // 2 + q % 2 * lanes for q in range(lanes)] for h in (0, 1)]
+
+        def generate(context, builder, signature, args):
+            _, i, row, _, o = args
+
+            def at(which, start, numbers):
+                position = builder.add(start, numbers)
+                return _place(context, builder, signature.args[which], args[which], position, vector)
+
+            def constant(n):
+                return context.get_constant(types.intp, n)
+
+            def turned(vectors):
+                masks = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), numbers) for numbers in zips]
+                for _ in range(lanes.bit_length() - 1):  # zip vector n with vector n + L / 2, log2(L) times
+                    pairs = zip(vectors[:half], vectors[half:])
+                    vectors = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
+                return vectors
+
+            none = ir.Constant(_llvm(vector), ir.Undefined)
+            squares = []
+            for j0 in range(0, W, lanes):
+                places = [at(0, i, builder.mul(row, constant(j))) for j in range(j0, min(W, j0 + lanes))]
+                loaded = [builder.load(place, align=align) for place in places]
+                squares.append(turned(loaded + [none] * (lanes - len(loaded))))
+            for k in range(lanes):
+                for n, square in enumerate(squares):
+                    builder.store(square[k], at(3, o, constant(k * W + n * lanes)), align=align)
+            return context.get_dummy_value()
+
+        return types.void(source, types.intp, types.intp, target, types.intp), generate
+
+    return turn
+
+
+turn_rows = _turn(lambda lanes: ROWS)
+turn_columns = _turn(lambda lanes: 2 * lanes)
+
+
+@intrinsic
+def take(typing, counter):
+    """counter[0], and add 1 to it, as one step that no other thread can come between"""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, ir.IntType(64)(1), "monotonic")
+
+    return types.intp(counter), generate
+
+
+@_jit
+def _tile(A, a, B, b, K, C, c, row, adding):
+    """C[0:6, 0:2L] = A B, or += if adding: one panel of A, from A[a], times one panel of B, from B[b].
+
+    c: the position of the tile's first number in C.flat, row: how far its rows are apart.
+    """
+    L = 32 // C.itemsize
+    for r in range(6):
+        prefetch(C, c + r * row)
+    c00 = c01 = c10 = c11 = c20 = c21 = zeros(C)
+    c30 = c31 = c40 = c41 = c50 = c51 = zeros(C)
+    for _ in range(K):
+        b0, b1 = load(B, b), load(B, b + L)
+        x = splat(A, a)
+        c00, c01 = fma(x, b0, c00), fma(x, b1, c01)
+        x = splat(A, a + 1)
+        c10, c11 = fma(x, b0, c10), fma(x, b1, c11)
+        x = splat(A, a + 2)
+        c20, c21 = fma(x, b0, c20), fma(x, b1, c21)
+        x = splat(A, a + 3)
+        c30, c31 = fma(x, b0, c30), fma(x, b1, c31)
+        x = splat(A, a + 4)
+        c40, c41 = fma(x, b0, c40), fma(x, b1, c41)
+        x = splat(A, a + 5)
+        c50, c51 = fma(x, b0, c50), fma(x, b1, c51)
+        a += 6
+        b += 2 * L
+    _put(C, c, c00, c01, adding)
+    _put(C, c + row, c10, c11, adding)
+    _put(C, c + 2 * row, c20, c21, adding)
+    _put(C, c + 3 * row, c30, c31, adding)
+    _put(C, c + 4 * row, c40, c41, adding)
+    _put(C, c + 5 * row, c50, c51, adding)
+
+
+@_jit
+def _put(C, c, v0, v1, adding):
+    L = 32 // C.itemsize
+    if adding:
+        v0, v1 = add(v0, load(C, c)), add(v1, load(C, c + L))
+    store(C, c, v0)
+    store(C, c + L, v1)
+
+
+@_jit
+def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
+    """Panels of 6 rows: out[o + k * 6 + r] = A[i0 + r, k0 + k], or A[k0 + k, i0 + r] if transposed; 0 beyond i1."""
+    row, L = A.shape[1], 32 // A.itemsize
+    size = (k1 - k0) * 6 + PADDING
+    whole, vectors = (i1 - i0) // 6, k0  # panels, and the first k that vectors have not packed
+    if transposed:
+        whole = min(whole, (row - i0 - 2) // 6)  # 8 numbers are stored where 6 are wanted: the next k overwrites them
+        for k in range(k0, k1):
+            for p in range(whole):
+                for v in range(0, 6, L):
+                    store(out, o + p * size + (k - k0) * 6 + v, load(A, k * row + i0 + p * 6 + v))
+        vectors = k1
+    else:
+        vectors += (k1 - k0) // L * L
+        for p in range(whole):
+            for k in range(k0, vectors, L):
+                turn_rows(A, (i0 + p * 6) * row + k, row, out, o + p * size + (k - k0) * 6)
+    for i in range(i0, i1, 6):  # what is left, number by number
+        p = (i - i0) // 6
+        for k in range(vectors if p < whole else k0, k1):
+            for r in range(6):
+                number = out.dtype.type(0)
+                if i + r < i1:
+                    number = A[k, i + r] if transposed else A[i + r, k]
+                out[o + p * size + (k - k0) * 6 + r] = number
+
+
+@_jit
+def _pack_columns(B, transposed, k0, k1, j0, j1, out, o):
+    """Panels of W = 2L columns: out[o + k * W + c] = B[k0 + k, j0 + c], or B[j0 + c, k0 + k] if transposed; 0 beyond
+    j1."""
+    row, L, W = B.shape[1], 32 // B.itemsize, 64 // B.itemsize
+    size = (k1 - k0) * W + PADDING
+    whole, vectors = (j1 - j0) // W, k0
+    if transposed:
+        vectors += (k1 - k0) // L * L
+        for p in range(whole):
+            for k in range(k0, vectors, L):
+                turn_columns(B, (j0 + p * W) * row + k, row, out, o + p * size + (k - k0) * W)
+    else:
+        vectors = k1
+        for k in range(k0, k1):
+            for p in range(whole):
+                prefetch(B, (k + 12) * row + j0 + p * W)  # rows lie far apart: the processor does not guess the next
+                store(out, o + p * size + (k - k0) * W, load(B, k * row + j0 + p * W))
+                store(out, o + p * size + (k - k0) * W + L, load(B, k * row + j0 + p * W + L))
+    for j in range(j0, j1, W):  # what is left, number by number
+        p = (j - j0) // W
+        for k in range(vectors if p < whole else k0, k1):
+            for c in range(W):
+                number = out.dtype.type(0)
+                if j + c < j1:
+                    number = B[j + c, k] if transposed else B[k, j + c]
+                out[o + p * size + (k - k0) * W + c] = number
+
+
+@_jit
+def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
+    """Packed A times packed B to `rows` rows and `columns` columns of C.flat, from position c on; or += if adding.
+
+    Where fewer than 6 rows or 2L columns are left, the tile goes to `edge`, and what is wanted of it to C.
+    """
+    W = 64 // C.itemsize
+    for j in range(0, columns, W):
+        panel = a
+        for i in range(0, rows, 6):
+            place, whole = c + i * row + j, i + 6 <= rows and j + W <= columns
+            if whole:
+                target, at, apart = C, place, row
+            else:
+                target, at, apart = edge, 0, W
+            _tile(A, panel, B, b, K, target, at, apart, adding and whole)
+            if not whole:
+                for r in range(min(6, rows - i)):
+                    for q in range(min(W, columns - j)):
+                        number = edge[r * W + q]
+                        C[place + r * row + q] = number + C[place + r * row + q] if adding else number
+            panel += K * 6 + PADDING
+        b += K * W + PADDING
+
+
+@_jit
+def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, counter):
+    """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
+    W = 6 if wide else 64 // A.itemsize
+    groups = -(-length // (4 * W))
+    job = take(counter)
+    while job < -(-(s1 - s0) // K_BLOCK) * groups:
+        block, p = job // groups, job % groups * 4
+        k0 = s0 + block * K_BLOCK
+        k1 = min(s1, k0 + K_BLOCK)
+        o = block * layer + p * ((k1 - k0) * W + PADDING)
+        if wide:
+            _pack_rows(A, At, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
+        else:
+            _pack_columns(B, Bt, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
+        job = take(counter)
+
+
+@_jit
+def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, mine, strips, C, adding):
+    """What each thread does then: take a strip of the larger operand, pack it and multiply, until none is left."""
+    j0 = take(strips) * STRIP
+    while j0 < (N if wide else M):
+        j1 = min(N if wide else M, j0 + STRIP)
+        for k0 in range(s0, s1, K_BLOCK):
+            k1 = min(s1, k0 + K_BLOCK)
+            o = (k0 - s0) // K_BLOCK * layer
+            if wide:
+                _pack_columns(B, Bt, k0, k1, j0, j1, mine, EDGE)
+                left, a, rows, right, b, columns, c = shared, o, M, mine, EDGE, j1 - j0, j0
+            else:
+                _pack_rows(A, At, k0, k1, j0, j1, mine, EDGE)
+                left, a, rows, right, b, columns, c = mine, EDGE, j1 - j0, shared, o, N, j0 * N
+            for i in range(0, rows, BLOCK_ROWS):
+                some = min(BLOCK_ROWS, rows - i)
+                _multiply(left, a, some, right, b, columns, k1 - k0, C, c + i * N, N, adding or k0 > 0, mine)
+                a += BLOCK_ROWS // 6 * ((k1 - k0) * 6 + PADDING)
+        j0 = take(strips) * STRIP
+
+
+@_jit_parallel
+def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, counters, threads):
+    """C = A B, or +=, for C row after row. At, Bt: whether A and B are given transposed.
+
+    shared: the packed blocks of the smaller operand, for as many k as fit, a slab; own[t]: thread t's packed strip,
+    after room for an edge tile; counters[0, 0] and [1, 0]: the next panels to pack, and the next strip.
+    """
+    wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of columns
+    W = 6 if wide else 64 // C.itemsize
+    length = M if wide else N
+    layer = -(-length // W) * (K_BLOCK * W + PADDING)
+    slab = shared.size // layer * K_BLOCK
+    for s0 in range(0, K, slab):
+        s1 = min(K, s0 + slab)
+        counters[0, 0] = counters[1, 0] = 0
+        for _ in numba.prange(threads):
+            _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, counters[0])
+        for t in numba.prange(threads):
+            _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, own[t], counters[1], C, adding)
+
+
+@_jit_parallel
+def _few_rows(A, B, C, adding):
+    """C = A B^T, or +=, for few rows: C[m, n] is the dot product of row m of A and row n of B."""
+    for n in numba.prange(B.shape[0]):
+        for m in range(A.shape[0]):
+            total = C[m, n] if adding else C.dtype.type(0)
+            for k in range(A.shape[1]):
+                total += A[m, k] * B[n, k]
+            C[m, n] = total
+
+
+@_jit_parallel
+def _few_rows_times(A, B, C, adding):
+    """C = A B, or +=, for few rows: each thread adds up multiples of B's rows, for columns of its own."""
+    M, K = A.shape
+    N = C.shape[1]
+    for strip in numba.prange(-(-N // STRIP)):
+        j0, j1 = strip * STRIP, min(N, (strip + 1) * STRIP)
+        if not adding:
+            C[:, j0:j1] = 0
+        for k in range(K):
+            for m in range(M):
+                x = A[m, k]
+                for j in range(j0, j1):
+                    C[m, j] += x * B[k, j]
+
+
+_scratch = {}  # made once and kept: fresh memory would cost page faults in every product
+
+
+def _scratch_of(dtype, numbers):
+    if dtype not in _scratch or _scratch[dtype][0].size < numbers:
+        threads = numba.config.NUMBA_NUM_THREADS
+        own = EDGE + (STRIP + 32) * (K_BLOCK + PADDING)
+        shared = np.empty(max(numbers, 1 << 20), dtype)
+        _scratch[dtype] = shared, np.empty((threads, own), dtype), np.zeros((2, 8), np.int64)
+    return _scratch[dtype]
+
+
+def product(a, b, out, adding):
+    """out = a @ b, or out += a @ b if adding.
+
+    a: (M, K), b: (K, N), out: (M, N), C-contiguous; one dtype, float32 or float64. `a` and `b` may be transposed views
     (read without a copy) or have any other strides (copied first). `out` must not overlap them.
     """
-    rows, rows_transposed = _row_major(a)
-    columns, columns_transposed = _row_major(b.T)
-    blocks = -(-a.shape[1] // K_BLOCK)
-    packed = np.empty((blocks, a.shape[0], min(K_BLOCK, a.shape[1]) + PADDING), out.dtype)
-    _pack_all(rows, rows_transposed, a.shape[1], packed)
-    _add_dots(packed, columns, columns_transposed, a.shape[1], out, _columns_a_task(out.shape[1]))
+    (M, N), K = out.shape, a.shape[1]
+    if 0 in (M, N, K):
+        if not adding:
+            out[...] = 0
+        return
+    A, At = _row_major(a)
+    B, Bt = _row_major(b)
+    if M <= FEW and not At:
+        (_few_rows if Bt else _few_rows_times)(A, B, out, adding)
+        return
+    W = 6 if M <= N else 64 // out.itemsize
+    needed = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
+    _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), numba.get_num_threads())
 
 
 def _row_major(a):
     """(array, transposed): `array` is C-contiguous, and `a` is that array or its transpose."""
-    if a.flags.f_contiguous and not a.flags.c_contiguous:
-        return a.T, True
-    return np.ascontiguousarray(a), False
-
-
-def _columns_a_task(columns):
-    """At most N_BLOCK, a multiple of the tile's 3, and such that the threads get about the same number of tasks."""
-    threads = numba.get_num_threads()
-    tasks = max(1, -(-columns // (N_BLOCK * threads))) * threads
-    return -(-columns // (tasks * 3)) * 3
-
-
-@_jit
-def _pack(source, transposed, first, last, k0, k1, packed):
-    """packed[r, k] = source[first + r, k0 + k], or source[k0 + k, first + r] if `transposed`."""
-    if not transposed:
-        for r in range(first, last):
-            for k in range(k0, k1):
-                packed[r - first, k - k0] = source[r, k]
-    else:  # 16 neighbours at a time, so that each line of memory that is fetched is used whole
-        for r0 in range(first, last, 16):
-            for k in range(k0, k1):
-                for r in range(r0, min(r0 + 16, last)):
-                    packed[r - first, k - k0] = source[k, r]
-
-
-@_jit_parallel
-def _pack_all(source, transposed, K, packed):
-    """packed[q, i, k] = number q * K_BLOCK + k of row i (of column i, if `transposed`).
-
-    packed: (blocks, M, K_BLOCK + PADDING); the padding is never read.
-    """
-    blocks, M, _ = packed.shape
-    strips = (M + M_BLOCK - 1) // M_BLOCK
-    for task in numba.prange(blocks * strips):
-        q, i0 = task // strips, (task % strips) * M_BLOCK
-        _pack(source, transposed, i0, min(i0 + M_BLOCK, M), q * K_BLOCK, min((q + 1) * K_BLOCK, K), packed[q, i0:])
-
-
-@_jit_parallel
-def _add_dots(packed, columns, transposed, K, out, width):
-    """out[i, j] += the dot product of packed row i with column j; each task packs `width` columns of its own.
-
-    packed: (blocks, M, K_BLOCK + PADDING); block, one task's columns: (width, K_BLOCK + PADDING).
-    """
-    M, N = out.shape
-    for task in numba.prange((N + width - 1) // width):
-        j0 = task * width
-        j1 = min(j0 + width, N)
-        block = np.empty((width, packed.shape[2]), packed.dtype)
-        for q in range(packed.shape[0]):
-            k0, k1 = q * K_BLOCK, min((q + 1) * K_BLOCK, K)
-            _pack(columns, transposed, j0, j1, k0, k1, block)
-            for i in range(0, M, 4):
-                for j in range(j0, j1, 3):
-                    _tile(packed[q], i, min(4, M - i), block, j - j0, min(3, j1 - j), k1 - k0, out, j)
-
-
-@_jit
-def _tile(A, i, rows, B, j, columns, K, out, out_j):
-    """out[i + r, out_j + c] += A[i + r, :K] . B[j + c, :K] for the 4 x 3 pairs of r and c.
-
-    At the edge of `out`, where fewer than 4 rows or 3 columns are left, the last one is computed again in
-    place of those that are missing, and not stored.
-    """
-    a0, a1, a2, a3 = A[i, :K], A[i + min(1, rows - 1), :K], A[i + min(2, rows - 1), :K], A[i + min(3, rows - 1), :K]
-    b0, b1, b2 = B[j, :K], B[j + min(1, columns - 1), :K], B[j + min(2, columns - 1), :K]
-    zero = A.dtype.type(0)
-    s00 = s01 = s02 = s10 = s11 = s12 = zero
-    s20 = s21 = s22 = s30 = s31 = s32 = zero
-    for k in range(K):
-        s00 += a0[k] * b0[k]
-        s01 += a0[k] * b1[k]
-        s02 += a0[k] * b2[k]
-        s10 += a1[k] * b0[k]
-        s11 += a1[k] * b1[k]
-        s12 += a1[k] * b2[k]
-        s20 += a2[k] * b0[k]
-        s21 += a2[k] * b1[k]
-        s22 += a2[k] * b2[k]
-        s30 += a3[k] * b0[k]
-        s31 += a3[k] * b1[k]
-        s32 += a3[k] * b2[k]
-    sums = ((s00, s01, s02), (s10, s11, s12), (s20, s21, s22), (s30, s31, s32))
-    for r, (c0, c1, c2) in enumerate(sums):
-        if r < rows:
-            out[i + r, out_j] += c0
-            if columns > 1:
-                out[i + r, out_j + 1] += c1
-            if columns > 2:
-                out[i + r, out_j + 2] += c2
+    transposed = a.flags.f_contiguous and not a.flags.c_contiguous
+    array = (a.T if transposed else np.ascontiguousarray(a)).view()
+    array.flags.writeable = False  # or Numba would compile everything once more for arrays that are
+    return array, transposed

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-BLOCK = 2**16  # numbers of each array that Adam works on at a time
+from nnlite import kernels
 
 
 class Optimizer:
@@ -64,18 +64,5 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         self._t += 1
         m_weight, v_weight = 1 - beta1**self._t, 1 - beta2**self._t
-        for parameter_m_v in zip(self.parameters, self._m, self._v):
-            for p, g, m, v in _blocks(*parameter_m_v):
-                m *= beta1
-                m += (1 - beta1) * g
-                v *= beta2
-                v += (1 - beta2) * g * g
-                p -= self.lr / m_weight * m / (np.sqrt(v / v_weight) + self.eps)
-
-
-def _blocks(parameter, m, v):
-    """Yield (p, g, m, v), block after block: so small that what a formula makes on its way stays in the cache."""
-    arrays = (parameter.data, parameter.grad, m, v)
-    modes = (["readwrite"], ["readonly"], ["readwrite"], ["readwrite"])
-    with np.nditer(arrays, ["external_loop", "buffered", "zerosize_ok"], modes, buffersize=BLOCK) as blocks:
-        yield from blocks
+        for p, m, v in zip(self.parameters, self._m, self._v):
+            kernels.adam_step(p.data, p.grad, m, v, beta1, beta2, self.lr / m_weight, v_weight, self.eps)

@@ -1,58 +1,109 @@
+"""The products: equal to NumPy's within the rounding of K additions, for every shape, memory order and thread count."""
+
+import numba
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nnlite.matmul import K_BLOCK, N_BLOCK, add_product
+from nnlite.matmul import BLOCK_ROWS, FEW, K_BLOCK, ROWS, STRIP, product
 
-SHAPES = [
-    (1, 1, 1),
-    (1, 24, 512),
-    (3, 2, 5),
-    (4, 3, 16),
-    (5, 4, 17),
-    (7, 5, K_BLOCK - 1),
-    (65, 2 * N_BLOCK + 1, K_BLOCK),
-    (130, 37, 2 * K_BLOCK + 1),
-    (0, 3, 2),
-    (3, 0, 2),
-    (3, 2, 0),
+SIZES = st.integers(1, 70)
+ORDERS = st.sampled_from(["rows", "columns", "gaps"])
+DTYPES = [np.float32, np.float64]
+GUARD = 64  # numbers on either side of an array that nobody may touch
+
+
+def guarded(array, dtype, order="rows"):
+    """(whole, view): the array in a given memory order, between guard bands of nan."""
+    rows, columns = array.shape
+    if order == "gaps":
+        whole = np.full((2 * rows, 3 * columns), np.nan, dtype)
+        view = whole[::2, ::3]
+    else:
+        whole = np.full(2 * GUARD + array.size, np.nan, dtype)
+        inner = whole[GUARD : GUARD + array.size]
+        view = inner.reshape(columns, rows).T if order == "columns" else inner.reshape(rows, columns)
+    view[...] = array
+    return whole, view
+
+
+def check(M, N, K, dtype, a_order="rows", b_order="rows", adding=False, seed=0):
+    rng = np.random.default_rng(seed)
+    a, b, c = (rng.standard_normal(shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
+    before = c.astype(np.float64) if adding else np.zeros((M, N))
+    expected = before + a.astype(np.float64) @ b
+    # K products and additions, each rounded by at most eps / 2 of what has been summed so far
+    bound = (K + 2) * np.finfo(dtype).eps * (np.abs(a).astype(np.float64) @ np.abs(b) + np.abs(before))
+    arrays = [guarded(a, dtype, a_order), guarded(b, dtype, b_order), guarded(c if adding else c * np.nan, dtype)]
+    untouched = [whole.copy() for whole, _ in arrays[:2]]
+    product(*(view for _, view in arrays), adding)
+    whole, out = arrays[2]
+    assert (np.abs(out - expected) <= bound).all()
+    assert np.isnan(whole[:GUARD]).all() and np.isnan(whole[-GUARD:]).all()
+    assert all(np.array_equal(whole, before, equal_nan=True) for (whole, _), before in zip(arrays, untouched))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(M=SIZES, N=SIZES, K=SIZES, a_order=ORDERS, b_order=ORDERS, adding=st.booleans(), seed=st.integers(0, 9))
+def test_a_product_is_numpys_and_stays_within_its_arrays(threads, dtype, M, N, K, a_order, b_order, adding, seed):
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads, before))
+    try:
+        check(M, N, K, dtype, a_order, b_order, adding, seed)
+    finally:
+        numba.set_num_threads(before)
+
+
+EDGES = [
+    (FEW, 2 * STRIP + 1, 100),
+    (FEW + 1, 17, K_BLOCK),
+    (ROWS * 3 + 1, 33, K_BLOCK - 1),
+    (BLOCK_ROWS + 1, 2 * STRIP + 1, 2 * K_BLOCK + 1),
+    (2 * STRIP + 1, BLOCK_ROWS + 1, 2 * K_BLOCK + 1),
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("order", ["a b", "a b.T", "a.T b", "a.T b.T", "strided"])
-def test_the_product_is_added(rng, shape, dtype, order):
-    M, N, K = shape
-    a, b, out = rng.standard_normal((M, K)), rng.standard_normal((K, N)), rng.standard_normal((M, N))
-    expected = out + a @ b
-    bound = K * np.finfo(dtype).eps * (np.abs(a) @ np.abs(b) + np.abs(out)) + np.finfo(dtype).eps * np.abs(expected)
-    a, b, out = arrange(a, dtype, order, "a"), arrange(b, dtype, order, "b"), out.astype(dtype)
-    add_product(a, b, out)
-    assert (np.abs(out - expected) <= 4 * bound).all()
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("adding", [False, True])
+@pytest.mark.parametrize("orders", [("rows", "rows"), ("rows", "columns"), ("columns", "rows"), ("columns", "columns")])
+@pytest.mark.parametrize("shape", EDGES)
+def test_products_at_the_edges_of_blocks_and_strips(shape, orders, adding, dtype):
+    check(*shape, dtype, *orders, adding)
 
 
-def arrange(array, dtype, order, name):
-    """The same values in row-major, transposed or strided memory."""
-    if order == "strided":
-        padded = np.zeros((2 * array.shape[0], 3 * array.shape[1]), dtype)
-        padded[::2, ::3] = array
-        return padded[::2, ::3]
-    return np.array(array, dtype, order="F" if name + ".T" in order else "C")
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_the_products_of_the_model(batch):
+    for inputs, outputs in ((12288, 512), (512, 24), (24, 512), (512, 12288)):
+        check(batch, outputs, inputs, np.float32, b_order="columns")  # y = x W^T
+        check(batch, inputs, outputs, np.float32)  # dx = dy W
+        check(outputs, inputs, batch, np.float32, a_order="columns", adding=True)  # dW += dy^T x
 
 
-def test_nan_and_inf_come_out_where_numpy_has_them(rng):
-    a, b, out = rng.standard_normal((6, 9)), rng.standard_normal((9, 7)), np.zeros((6, 7))
-    a[2, 3], a[4, 0], b[5, 1] = np.nan, np.inf, -np.inf
+@pytest.mark.parametrize("M, N, K", [(0, 3, 2), (3, 0, 2), (3, 2, 0)])
+@pytest.mark.parametrize("adding", [False, True])
+def test_empty_products_are_0(M, N, K, adding):
+    out = np.full((M, N), 7.0)
+    product(np.ones((M, K)), np.ones((K, N)), out, adding)
+    assert np.array_equal(out, np.full((M, N), 7.0 if adding else 0.0))
+
+
+@pytest.mark.parametrize("rows", [3, 6, 40])
+def test_nan_and_inf_come_out_where_numpy_has_them(rng, rows):
+    a, b, out = rng.standard_normal((rows, 9)), rng.standard_normal((9, 40)), np.zeros((rows, 40))
+    a[2, 3], a[0, 0], b[5, 1], b[5, 39] = np.nan, np.inf, -np.inf, np.inf
     with np.errstate(invalid="ignore"):
         expected = a @ b
-    add_product(a, b, out)
+    product(a, b, out, False)
     assert np.array_equal(np.isnan(out), np.isnan(expected))
     assert np.array_equal(out[np.isinf(expected)], expected[np.isinf(expected)])
 
 
-def test_two_runs_agree_to_the_last_bit(rng):
-    a, b = rng.standard_normal((70, 600)), rng.standard_normal((600, 200))
-    first, second = np.zeros((2, 70, 200))
-    add_product(a, b, first)
-    add_product(a, b, second)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_two_runs_agree_to_the_last_bit(rng, dtype):
+    a, b = rng.standard_normal((70, 900)).astype(dtype), rng.standard_normal((900, 800)).astype(dtype)
+    first, second = np.empty((2, 70, 800), dtype)
+    product(a, b, first, False)
+    product(a, b, second, False)
     assert np.array_equal(first, second)

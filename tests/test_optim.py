@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nnlite import SGD, Adam, Parameter
-from nnlite.optim import BLOCK
+from nnlite import SGD, Adam, Parameter, use_backend
+from nnlite.kernels import BLOCK
 
 
 def a_parameter(value, grad):
@@ -69,6 +69,21 @@ def test_a_parameter_without_numbers_may_take_part(optimizer):
     p = Parameter(np.empty((0, 3)))
     optimizer(p).step()
     assert p.data.shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_steps_alike_on_both_backends(rng, dtype):
+    start, gradients = rng.standard_normal((70, 50)), rng.standard_normal((5, 70, 50))
+    after = []
+    for backend in ("numba", "numpy"):
+        p = Parameter(start.astype(dtype))
+        optimizer = Adam([p])
+        for gradient in gradients:
+            p.grad[...] = gradient
+            with use_backend(backend):
+                optimizer.step()
+        after.append(p.data)
+    assert np.allclose(*after, rtol=8 * np.finfo(dtype).eps, atol=8e-3 * np.finfo(dtype).eps)
 
 
 def test_adam_takes_no_step_where_the_gradient_is_zero():
