@@ -4,7 +4,9 @@ An element-wise pass over a large array takes the time of its memory traffic if 
 each operator, on one thread; Numba makes one for the whole formula, on all threads.
 """
 
+import functools
 import os
+import sys
 
 import numba
 import numpy as np
@@ -43,12 +45,23 @@ class use_backend:
 
 
 def backend():
-    """The name of the backend in use. Raises ValueError if NNLITE_BACKEND names no backend."""
-    if _chosen is not None:
-        return _chosen
-    name = os.environ.get("NNLITE_BACKEND", "numba")
-    _check(name, "NNLITE_BACKEND")
+    """The name of the backend in use: "numpy" in any case where NUMBA_DISABLE_JIT is set.
+
+    Raises ValueError if NNLITE_BACKEND names no backend.
+    """
+    name = _chosen
+    if name is None:
+        name = os.environ.get("NNLITE_BACKEND", "numba")
+        _check(name, "NNLITE_BACKEND")
+    if name == "numba" and numba.config.DISABLE_JIT:
+        _say("nnlite: NUMBA_DISABLE_JIT is set, so NumPy takes the place of Numba")
+        return "numpy"
     return name
+
+
+@functools.cache
+def _say(sentence):
+    print(sentence, file=sys.stderr)
 
 
 def _check(name, where):

@@ -1,3 +1,4 @@
+import numba
 import numpy as np
 import pytest
 
@@ -26,6 +27,13 @@ def test_use_backend_is_a_setting_too():
     with use_backend("numba"):
         use_backend("numpy")
         assert backend() == "numpy"
+
+
+def test_where_numba_may_not_compile_numpy_takes_its_place_and_says_so_once(monkeypatch, capsys):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    with use_backend("numba"):
+        assert [backend(), backend()] == ["numpy", "numpy"]
+    assert capsys.readouterr().err == "nnlite: NUMBA_DISABLE_JIT is set, so NumPy takes the place of Numba\n"
 
 
 def test_an_unknown_backend_is_named(monkeypatch):
