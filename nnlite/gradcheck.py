@@ -161,6 +161,8 @@ def _check(layer, x, method, rng, tolerance, step):
         slopes = subject.slopes(subject.moves)
         rows = [_row(subject, name, mean, slope) for name, slope in slopes.items()]
         wrong = [row.name for row in rows if not row.relative_error <= tolerance]
+        if not wrong:
+            return Report(tolerance, rows, hints)
         allowed = KINK * max(tolerance, TOLERANCE["central"][x.dtype.name])
         suspects = subject.slopes(wrong, central=True)
         kinks = [name for name, slope in suspects.items() if np.max(slope.jump) > allowed * _scale(slope)]
@@ -173,8 +175,6 @@ def _check(layer, x, method, rng, tolerance, step):
             f"{subject.title}: the slopes to the right and to the left of {', '.join(kinks)} disagree at {DRAWS} inputs"
             f": forward has a kink there, whatever x is, or computes in less than {x.dtype}"
         )
-    if not wrong:
-        return Report(tolerance, rows, hints)
     known = {}  # {sentence: arrays that it fits}
     for name in wrong:
         if name != ALL:
@@ -271,6 +271,10 @@ class _Subject:
         finally:
             if transposed is not None:
                 transposed.data = transposed.data.T
+        return self.collected(grad_input)
+
+    def collected(self, grad_input):
+        """What backward returned, and what it left in each parameter: {array: dL/darray}, copied."""
         return {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in self.parameters.items()}
 
     def along(self, gradients, row):
@@ -394,7 +398,7 @@ def _backward_twice(subject):
     if not faults:
         try:
             grad_input = layer.backward(upstream)
-            first = {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in subject.parameters.items()}
+            first = subject.collected(grad_input)
         except Exception as error:
             raise GradcheckError(f"{subject.title}: backward raised {error!r}") from error
         writes("backward")

@@ -37,8 +37,9 @@ def _recognised(subject, name, first, mean, numeric):
     if subject.method == "complex" and _alike(found, forward(central=True)):
         yield "agrees with central differences: forward is not analytic (abs, .real, astype); try method='central'"
     factor = np.sum(found * numeric) / np.sum(numeric * numeric)
-    if _alike(found, factor * numeric) and (found.size > 1 or _reason(factor, x)):
-        yield f"is {factor:.6g} times the right one{_reason(factor, x)}"
+    reason = _reason(factor, x)
+    if _alike(found, factor * numeric) and (found.size > 1 or reason):
+        yield f"is {factor:.6g} times the right one{reason}"
     if _is_square(first) and _alike(subject.along({name: first.T}, name), numeric):
         yield "is transposed"
     without = backward(upstream=np.zeros_like(upstream))

@@ -11,12 +11,10 @@ import sys
 import numba
 import numpy as np
 
-from nnlite.matmul import product
+from nnlite.matmul import _jit_parallel, product
 
 BACKENDS = ("numba", "numpy")
 BLOCK = 2**16  # numbers of each array that the NumPy twin of adam_step works on at a time
-
-_jit = numba.njit(parallel=True, fastmath={"contract", "reassoc"}, error_model="numpy", cache=True)
 
 _chosen = None  # what use_backend() set; None leaves the choice to the environment
 
@@ -110,7 +108,7 @@ def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
         _adam_step_in_blocks(p, g, m, v, *numbers)
 
 
-@_jit
+@_jit_parallel
 def _adam_step(p, g, m, v, keep_m, take_m, keep_v, take_v, rate, v_scale, eps):
     for i in numba.prange(p.size):
         m[i] = keep_m * m[i] + take_m * g[i]

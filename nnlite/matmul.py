@@ -268,30 +268,31 @@ def _put(C, c, v0, v1, adding):
 
 @_jit
 def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
-    """Panels of 6 rows: out[o + k * 6 + r] = A[i0 + r, k0 + k], or A[k0 + k, i0 + r] if transposed; 0 beyond i1."""
+    """Panels of 6 rows: out[o + k * ROWS + r] = A[i0 + r, k0 + k], or A[k0 + k, i0 + r] if transposed; 0 beyond i1."""
     row, L = A.shape[1], 32 // A.itemsize
-    size = (k1 - k0) * 6 + PADDING
-    whole, vectors = (i1 - i0) // 6, k0  # panels, and the first k that vectors have not packed
+    size = (k1 - k0) * ROWS + PADDING
+    whole, vectors = (i1 - i0) // ROWS, k0  # panels, and the first k that vectors have not packed
     if transposed:
-        whole = min(whole, (row - i0 - 2) // 6)  # 8 numbers are stored where 6 are wanted: the next k overwrites them
+        # 8 numbers are loaded and stored where 6 are wanted: the row must hold them, and the next k overwrites them
+        whole = min(whole, (row - i0 - 2) // ROWS)
         for k in range(k0, k1):
             for p in range(whole):
-                for v in range(0, 6, L):
-                    store(out, o + p * size + (k - k0) * 6 + v, load(A, k * row + i0 + p * 6 + v))
+                for v in range(0, ROWS, L):
+                    store(out, o + p * size + (k - k0) * ROWS + v, load(A, k * row + i0 + p * ROWS + v))
         vectors = k1
     else:
         vectors += (k1 - k0) // L * L
         for p in range(whole):
             for k in range(k0, vectors, L):
-                turn_rows(A, (i0 + p * 6) * row + k, row, out, o + p * size + (k - k0) * 6)
-    for i in range(i0, i1, 6):  # what is left, number by number
-        p = (i - i0) // 6
+                turn_rows(A, (i0 + p * ROWS) * row + k, row, out, o + p * size + (k - k0) * ROWS)
+    for i in range(i0, i1, ROWS):  # what is left, number by number
+        p = (i - i0) // ROWS
         for k in range(vectors if p < whole else k0, k1):
-            for r in range(6):
+            for r in range(ROWS):
                 number = out.dtype.type(0)
                 if i + r < i1:
                     number = A[k, i + r] if transposed else A[i + r, k]
-                out[o + p * size + (k - k0) * 6 + r] = number
+                out[o + p * size + (k - k0) * ROWS + r] = number
 
 
 @_jit
@@ -332,26 +333,26 @@ def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
     W = 64 // C.itemsize
     for j in range(0, columns, W):
         panel = a
-        for i in range(0, rows, 6):
-            place, whole = c + i * row + j, i + 6 <= rows and j + W <= columns
+        for i in range(0, rows, ROWS):
+            place, whole = c + i * row + j, i + ROWS <= rows and j + W <= columns
             if whole:
                 target, at, apart = C, place, row
             else:
                 target, at, apart = edge, 0, W
             _tile(A, panel, B, b, K, target, at, apart, adding and whole)
             if not whole:
-                for r in range(min(6, rows - i)):
+                for r in range(min(ROWS, rows - i)):
                     for q in range(min(W, columns - j)):
                         number = edge[r * W + q]
                         C[place + r * row + q] = number + C[place + r * row + q] if adding else number
-            panel += K * 6 + PADDING
+            panel += K * ROWS + PADDING
         b += K * W + PADDING
 
 
 @_jit
 def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, counter):
     """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
-    W = 6 if wide else 64 // A.itemsize
+    W = ROWS if wide else 64 // A.itemsize
     groups = -(-length // (4 * W))
     job = take(counter)
     while job < -(-(s1 - s0) // K_BLOCK) * groups:
@@ -384,7 +385,7 @@ def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, mine, strips
             for i in range(0, rows, BLOCK_ROWS):
                 some = min(BLOCK_ROWS, rows - i)
                 _multiply(left, a, some, right, b, columns, k1 - k0, C, c + i * N, N, adding or k0 > 0, mine)
-                a += BLOCK_ROWS // 6 * ((k1 - k0) * 6 + PADDING)
+                a += BLOCK_ROWS // ROWS * ((k1 - k0) * ROWS + PADDING)
         j0 = take(strips) * STRIP
 
 
@@ -396,7 +397,7 @@ def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, counters, threads):
     after room for an edge tile; counters[0, 0] and [1, 0]: the next panels to pack, and the next strip.
     """
     wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of columns
-    W = 6 if wide else 64 // C.itemsize
+    W = ROWS if wide else 64 // C.itemsize
     length = M if wide else N
     layer = -(-length // W) * (K_BLOCK * W + PADDING)
     slab = shared.size // layer * K_BLOCK
@@ -464,7 +465,7 @@ def product(a, b, out, adding):
     if M <= FEW and not At:
         (_few_rows if Bt else _few_rows_times)(A, B, out, adding)
         return
-    W = 6 if M <= N else 64 // out.itemsize
+    W = ROWS if M <= N else 64 // out.itemsize
     needed = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
     _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), numba.get_num_threads())
 
