@@ -11,13 +11,15 @@ Run as it stands, the loop waits for memory: each multiplication wants two numbe
 time that it takes to fetch them. Four changes make nearly every fetched number serve many multiplications. They
 follow Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
 
-1. Registers: the tile. The processor holds 16 vectors of 32 bytes (8 float32, 4 float64: L lanes), and multiplies and
-   adds two of them in one instruction, fma. 6 rows and 2 L columns of C are 12 vectors of sums. For one k, 2 vectors
-   of B's row and 6 numbers of A's column make 12 fma out of 8 loads, and no sum leaves its register before the last k.
+1. Registers: the tile. The processor holds 16 vectors of 32 bytes (AVX-512: 32 of 64), each of L lanes: 8 float32
+   or 4 float64 (16 or 8). It multiplies two vectors and adds a third in one instruction, fma. 6 rows and 2 L columns of
+   C are 12 vectors of sums. For one k, 2 vectors of B's row and 6 numbers of A's column make 12 fma out of 8 loads,
+   and no sum leaves its register before the last k.
 2. Panels: packing. The tile reads 6 numbers of A and 2 L of B for k, then those for k + 1. In memory they lie far
    apart, so they are first copied to lie one after another: A in panels of 6 rows, B in panels of 2 L columns.
-3. Cache blocks. K is cut into blocks of 384. A panel of B's block is 24 KB and stays in the first-level cache while
-   all panels of A's block, which fit in the second, pass by it. Each number that is packed is used again and again.
+3. Cache blocks. K is cut into blocks of 384. A panel of B's block is 24 KB (48 KB) and stays in the nearest cache
+   while the panels of a block of A pass by it, from the second-level cache, in which that block stays for all panels
+   of B. Each number that is packed is used again and again.
 4. One thread pool. All threads pack the smaller operand together; then each takes a strip of the other, packs it for
    itself and multiplies, until no strip is left. A thread that the system slows down takes fewer strips. No two
    threads write to the same element, and each element is summed in the same order whoever does it: two runs agree to
@@ -28,16 +30,18 @@ For up to 5 rows nothing is used often enough to pay for packing: B is read once
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+_features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
+BYTES = 64 if "+avx512f" in _features else 32  # of a vector
 ROWS = 6  # of a tile, which is two vectors wide
 K_BLOCK = 384
 STRIP = 128  # rows or columns that a thread takes at a time
 BLOCK_ROWS = 72  # rows of A whose block stays in the second-level cache
-PADDING = 16  # numbers after each panel: room for whole vectors; spreads panels over the sets of the cache
+PADDING = 16  # numbers after each panel: room for a whole vector; spreads panels over the sets of the cache
 EDGE = 256  # numbers of a thread's scratch that are kept for a tile at the edge of C
 FEW = 5  # rows up to which packing does not pay
 
@@ -49,11 +53,11 @@ _jit_parallel = numba.njit(parallel=True, **_options)
 
 
 class Vector(types.Type):
-    """One vector register, 32 bytes, as a type of Numba: `lanes` numbers of one dtype."""
+    """One vector register as a type of Numba: `lanes` numbers of one dtype."""
 
     def __init__(self, dtype):
         self.dtype = dtype
-        self.lanes = 256 // dtype.bitwidth
+        self.lanes = 8 * BYTES // dtype.bitwidth
         super().__init__(name=f"Vector({dtype})")
 
 
@@ -116,6 +120,18 @@ def splat(typing, array, i):
 
 
 @intrinsic
+def copy(typing, source, i, target, o):
+    """target.flat[o] = source.flat[i]"""
+
+    def generate(context, builder, signature, args):
+        data = [context.make_array(signature.args[n])(context, builder, args[n]).data for n in (0, 2)]
+        builder.store(builder.load(builder.gep(data[0], [args[1]])), builder.gep(data[1], [args[3]]))
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, target, types.intp), generate
+
+
+@intrinsic
 def zeros(typing, array):
     """0 in every lane, of the dtype of array"""
     vector = Vector(array.dtype)
@@ -173,33 +189,29 @@ def _turn(width):
         lanes, align = vector.lanes, source.dtype.bitwidth // 8
         W, half = width(lanes), lanes // 2
         zips = [[h * half + q // 2 + q % 2 * lanes for q in range(lanes)] for h in (0, 1)]
+        masks = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), numbers) for numbers in zips]
+
+        def turned(builder, vectors):
+            vectors = vectors + [ir.Constant(_llvm(vector), ir.Undefined)] * (lanes - len(vectors))
+            for _ in range(lanes.bit_length() - 1):  # zip vector n with vector n + L / 2, log2(L) times
+                pairs = zip(vectors[:half], vectors[half:])
+                vectors = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
+            return vectors
 
         def generate(context, builder, signature, args):
-            _, i, row, _, o = args
+            source, i, row, target, o = args
 
-            def at(which, start, numbers):
-                position = builder.add(start, numbers)
+            def at(which, position):
                 return _place(context, builder, signature.args[which], args[which], position, vector)
 
-            def constant(n):
-                return context.get_constant(types.intp, n)
-
-            def turned(vectors):
-                masks = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), numbers) for numbers in zips]
-                for _ in range(lanes.bit_length() - 1):  # zip vector n with vector n + L / 2, log2(L) times
-                    pairs = zip(vectors[:half], vectors[half:])
-                    vectors = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
-                return vectors
-
-            none = ir.Constant(_llvm(vector), ir.Undefined)
-            squares = []
-            for j0 in range(0, W, lanes):
-                places = [at(0, i, builder.mul(row, constant(j))) for j in range(j0, min(W, j0 + lanes))]
-                loaded = [builder.load(place, align=align) for place in places]
-                squares.append(turned(loaded + [none] * (lanes - len(loaded))))
+            rows = []
+            for _ in range(W):
+                rows.append(builder.load(at(0, i), align=align))
+                i = builder.add(i, row)
+            squares = [turned(builder, rows[j : j + lanes]) for j in range(0, W, lanes)]
             for k in range(lanes):
                 for n, square in enumerate(squares):
-                    builder.store(square[k], at(3, o, constant(k * W + n * lanes)), align=align)
+                    builder.store(square[k], at(3, builder.add(o, o.type(k * W + n * lanes))), align=align)
             return context.get_dummy_value()
 
         return types.void(source, types.intp, types.intp, target, types.intp), generate
@@ -209,6 +221,19 @@ def _turn(width):
 
 turn_rows = _turn(lambda lanes: ROWS)
 turn_columns = _turn(lambda lanes: 2 * lanes)
+
+
+@intrinsic
+def compile_plainly(typing):
+    """No instruction: the function that says so is neither copied into others nor are its loops, which would multiply
+    the time of compilation and gain nothing."""
+
+    def generate(context, builder, signature, args):
+        for attribute in ("noinline", "optsize"):
+            builder.function.attributes.add(attribute)
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 @intrinsic
@@ -228,7 +253,7 @@ def _tile(A, a, B, b, K, C, c, row, adding):
 
     c: the position of the tile's first number in C.flat, row: how far its rows are apart.
     """
-    L = 32 // C.itemsize
+    L = BYTES // C.itemsize
     for r in range(6):
         prefetch(C, c + r * row)
     c00 = c01 = c10 = c11 = c20 = c21 = zeros(C)
@@ -259,7 +284,7 @@ def _tile(A, a, B, b, K, C, c, row, adding):
 
 @_jit
 def _put(C, c, v0, v1, adding):
-    L = 32 // C.itemsize
+    L = BYTES // C.itemsize
     if adding:
         v0, v1 = add(v0, load(C, c)), add(v1, load(C, c + L))
     store(C, c, v0)
@@ -269,12 +294,15 @@ def _put(C, c, v0, v1, adding):
 @_jit
 def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
     """Panels of 6 rows: out[o + k * ROWS + r] = A[i0 + r, k0 + k], or A[k0 + k, i0 + r] if transposed; 0 beyond i1."""
-    row, L = A.shape[1], 32 // A.itemsize
+    compile_plainly()
+    row, L = A.shape[1], BYTES // A.itemsize
     size = (k1 - k0) * ROWS + PADDING
     whole, vectors = (i1 - i0) // ROWS, k0  # panels, and the first k that vectors have not packed
     if transposed:
-        # 8 numbers are loaded and stored where 6 are wanted: the row must hold them, and the next k overwrites them
-        whole = min(whole, (row - i0 - 2) // ROWS)
+        # more numbers are loaded and stored than the 6 that are wanted: the row must hold them all, and what is too much
+        # is overwritten by the next k
+        too_many = -ROWS % L
+        whole = min(whole, (row - i0 - too_many) // ROWS)
         for k in range(k0, k1):
             for p in range(whole):
                 for v in range(0, ROWS, L):
@@ -285,21 +313,19 @@ def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
         for p in range(whole):
             for k in range(k0, vectors, L):
                 turn_rows(A, (i0 + p * ROWS) * row + k, row, out, o + p * size + (k - k0) * ROWS)
-    for i in range(i0, i1, ROWS):  # what is left, number by number
+    for i in range(i0, i1, ROWS):  # what is left
         p = (i - i0) // ROWS
-        for k in range(vectors if p < whole else k0, k1):
-            for r in range(ROWS):
-                number = out.dtype.type(0)
-                if i + r < i1:
-                    number = A[k, i + r] if transposed else A[i + r, k]
-                out[o + p * size + (k - k0) * ROWS + r] = number
+        k = vectors if p < whole else k0
+        at, apart, step = (k * row + i, 1, row) if transposed else (i * row + k, row, 1)
+        _pack_numbers(A, at, apart, step, min(ROWS, i1 - i), ROWS, k1 - k, out, o + p * size + (k - k0) * ROWS)
 
 
 @_jit
 def _pack_columns(B, transposed, k0, k1, j0, j1, out, o):
     """Panels of W = 2L columns: out[o + k * W + c] = B[k0 + k, j0 + c], or B[j0 + c, k0 + k] if transposed; 0 beyond
     j1."""
-    row, L, W = B.shape[1], 32 // B.itemsize, 64 // B.itemsize
+    compile_plainly()
+    row, L, W = B.shape[1], BYTES // B.itemsize, 2 * BYTES // B.itemsize
     size = (k1 - k0) * W + PADDING
     whole, vectors = (j1 - j0) // W, k0
     if transposed:
@@ -314,14 +340,23 @@ def _pack_columns(B, transposed, k0, k1, j0, j1, out, o):
                 prefetch(B, (k + 12) * row + j0 + p * W)  # rows lie far apart: the processor does not guess the next
                 store(out, o + p * size + (k - k0) * W, load(B, k * row + j0 + p * W))
                 store(out, o + p * size + (k - k0) * W + L, load(B, k * row + j0 + p * W + L))
-    for j in range(j0, j1, W):  # what is left, number by number
+    for j in range(j0, j1, W):  # what is left
         p = (j - j0) // W
-        for k in range(vectors if p < whole else k0, k1):
-            for c in range(W):
-                number = out.dtype.type(0)
-                if j + c < j1:
-                    number = B[j + c, k] if transposed else B[k, j + c]
-                out[o + p * size + (k - k0) * W + c] = number
+        k = vectors if p < whole else k0
+        at, apart, step = (j * row + k, row, 1) if transposed else (k * row + j, 1, row)
+        _pack_numbers(B, at, apart, step, min(W, j1 - j), W, k1 - k, out, o + p * size + (k - k0) * W)
+
+
+@_jit
+def _pack_numbers(source, at, apart, step, wanted, W, K, out, o):
+    """out[o + k * W + j] = source.flat[at + j * apart + k * step] for k < K and j < wanted; 0 from there up to W."""
+    compile_plainly()
+    for k in range(K):
+        for j in range(W):
+            if j < wanted:
+                copy(source, at + j * apart + k * step, out, o + k * W + j)
+            else:
+                out[o + k * W + j] = 0
 
 
 @_jit
@@ -330,7 +365,8 @@ def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
 
     Where fewer than 6 rows or 2L columns are left, the tile goes to `edge`, and what is wanted of it to C.
     """
-    W = 64 // C.itemsize
+    compile_plainly()
+    W = 2 * BYTES // C.itemsize
     for j in range(0, columns, W):
         panel = a
         for i in range(0, rows, ROWS):
@@ -350,11 +386,11 @@ def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
 
 
 @_jit
-def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, counter):
+def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, jobs):
     """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
-    W = ROWS if wide else 64 // A.itemsize
+    W = ROWS if wide else 2 * BYTES // A.itemsize
     groups = -(-length // (4 * W))
-    job = take(counter)
+    job = take(jobs)
     while job < -(-(s1 - s0) // K_BLOCK) * groups:
         block, p = job // groups, job % groups * 4
         k0 = s0 + block * K_BLOCK
@@ -364,13 +400,13 @@ def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, counter):
             _pack_rows(A, At, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
         else:
             _pack_columns(B, Bt, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
-        job = take(counter)
+        job = take(jobs)
 
 
 @_jit
-def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, mine, strips, C, adding):
+def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, mine, jobs, C, adding):
     """What each thread does then: take a strip of the larger operand, pack it and multiply, until none is left."""
-    j0 = take(strips) * STRIP
+    j0 = take(jobs) * STRIP
     while j0 < (N if wide else M):
         j1 = min(N if wide else M, j0 + STRIP)
         for k0 in range(s0, s1, K_BLOCK):
@@ -386,28 +422,30 @@ def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, mine, strips
                 some = min(BLOCK_ROWS, rows - i)
                 _multiply(left, a, some, right, b, columns, k1 - k0, C, c + i * N, N, adding or k0 > 0, mine)
                 a += BLOCK_ROWS // ROWS * ((k1 - k0) * ROWS + PADDING)
-        j0 = take(strips) * STRIP
+        j0 = take(jobs) * STRIP
 
 
 @_jit_parallel
-def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, counters, threads):
+def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, jobs, threads):
     """C = A B, or +=, for C row after row. At, Bt: whether A and B are given transposed.
 
     shared: the packed blocks of the smaller operand, for as many k as fit, a slab; own[t]: thread t's packed strip,
-    after room for an edge tile; counters[0, 0] and [1, 0]: the next panels to pack, and the next strip.
+    after room for an edge tile; jobs[0]: the next panels to pack, then the next strip.
     """
     wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of columns
-    W = ROWS if wide else 64 // C.itemsize
+    W = ROWS if wide else 2 * BYTES // C.itemsize
     length = M if wide else N
     layer = -(-length // W) * (K_BLOCK * W + PADDING)
     slab = shared.size // layer * K_BLOCK
     for s0 in range(0, K, slab):
         s1 = min(K, s0 + slab)
-        counters[0, 0] = counters[1, 0] = 0
-        for _ in numba.prange(threads):
-            _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, counters[0])
-        for t in numba.prange(threads):
-            _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, own[t], counters[1], C, adding)
+        for packing in (True, False):
+            jobs[0] = 0
+            for t in numba.prange(threads):
+                if packing:
+                    _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, jobs)
+                else:
+                    _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, own[t], jobs, C, adding)
 
 
 @_jit_parallel
@@ -445,7 +483,7 @@ def _scratch_of(dtype, numbers):
         threads = numba.config.NUMBA_NUM_THREADS
         own = EDGE + (STRIP + 32) * (K_BLOCK + PADDING)
         shared = np.empty(max(numbers, 1 << 20), dtype)
-        _scratch[dtype] = shared, np.empty((threads, own), dtype), np.zeros((2, 8), np.int64)
+        _scratch[dtype] = shared, np.empty((threads, own), dtype), np.zeros(1, np.int64)
     return _scratch[dtype]
 
 
@@ -465,7 +503,7 @@ def product(a, b, out, adding):
     if M <= FEW and not At:
         (_few_rows if Bt else _few_rows_times)(A, B, out, adding)
         return
-    W = ROWS if M <= N else 64 // out.itemsize
+    W = ROWS if M <= N else 2 * BYTES // out.itemsize
     needed = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
     _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), numba.get_num_threads())
 
