@@ -112,6 +112,27 @@ def curves_figure(title, label, values, curves):
     return figure
 
 
+def benchmark_figure(steps, bound):
+    """Images a second in training over the batch size, a line a contender, under the bound.
+
+    steps: {batch size: {contender: [seconds, ...]}}; bound: {batch size: seconds}.
+    """
+    figure = Figure(figsize=(9, 5.5), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    sizes = list(steps)
+    axis.plot(sizes, [size / bound[size] for size in sizes], color="black", linestyle="--", label="bound")
+    for name in steps[sizes[0]]:
+        speeds = [size / np.median(steps[size][name]) for size in sizes]
+        style = {"linewidth": 3, "color": "tab:red"} if name == "nnlite" else {"linewidth": 1}
+        axis.plot(sizes, speeds, marker="o", label=name, **style)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sizes, sizes)
+    axis.set(title="Training the autoencoder", xlabel="batch size", ylabel="images a second", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
 def step_size_figure(curves):
     """The relative error of a measured derivative against the step h, and why it is a V.
 

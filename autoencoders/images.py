@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from autoencoders.faces import make_faces
+from nnlite.kernels import take_levels
 from nnlite.serialization import replacing
 
 SHAPE = (64, 64, 3)
@@ -31,7 +32,7 @@ _LEVELS = (2 * np.arange(256) / 255 - 1).astype(np.float32)  # what each of the 
 
 def to_features(images):
     """uint8 (N, 64, 64, 3) -> float32 (N, 12288) in [-1, 1], channel-first: 2 * x / 255 - 1."""
-    return _LEVELS[np.moveaxis(images, -1, 1)].reshape(len(images), -1)
+    return take_levels(images, np.arange(len(images)), _LEVELS)
 
 
 def to_pixels(features):
@@ -66,7 +67,7 @@ class ImageSet:
             raise ValueError(f"batch_size is {batch_size}, wanted at least 1")
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         for start in range(0, len(self), batch_size):
-            yield to_features(self[order[start : start + batch_size]])
+            yield take_levels(self._array, self._rows[order[start : start + batch_size]], _LEVELS)
 
     def split(self, rng):
         """(training, validation): the last tenth of a permutation that `rng` draws, at least one image, validates."""

@@ -61,9 +61,9 @@ def _parse_training(prog, description, argv):
         help="images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)",
     )
     add("--validation", metavar="PATH", help="images to validate on (default: a tenth of the data, never trained on)")
-    add("--epochs", type=_positive, help=f"passes over the images (default: {EPOCHS})")
-    add("--batch-size", type=_positive, default=64, help="images in a step (default: %(default)s)")
-    add("--images", type=_positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
+    add("--epochs", type=positive, help=f"passes over the images (default: {EPOCHS})")
+    add("--batch-size", type=positive, default=64, help="images in a step (default: %(default)s)")
+    add("--images", type=positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
     add(
         "--element",
         type=_element,
@@ -138,7 +138,7 @@ def fail(prog, message):
     raise SystemExit(2)
 
 
-def _positive(text):
+def positive(text):
     return _integer(text, 1)
 
 

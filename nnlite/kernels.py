@@ -1,17 +1,24 @@
 """The backend switch: each array operation that pays for it exists in Numba and, as a twin, in NumPy.
 
-An element-wise pass over a large array takes the time of its memory traffic if it is one pass. NumPy makes one for
-each operator, on one thread; Numba makes one for the whole formula, on all threads.
+The Numba side is in matmul.py and passes.py. Here stands what each operation computes, its twin, and which one runs.
 """
 
 import functools
 import os
 import sys
 
-import numba
 import numpy as np
 
-from nnlite.matmul import _jit_parallel, product
+try:
+    import numba
+    from numba.core import event
+
+    from nnlite import passes
+    from nnlite.matmul import product
+
+    _numba_error = None
+except Exception as error:  # missing, or broken in one of many ways
+    _numba_error = f"Numba cannot be imported ({error})"
 
 BACKENDS = ("numba", "numpy")
 BLOCK = 2**16  # numbers of each array that the NumPy twin of adam_step works on at a time
@@ -43,7 +50,7 @@ class use_backend:
 
 
 def backend():
-    """The name of the backend in use: "numpy" in any case where NUMBA_DISABLE_JIT is set.
+    """The name of the backend in use. Where Numba cannot compile, that is "numpy", and a line on stderr says why.
 
     Raises ValueError if NNLITE_BACKEND names no backend.
     """
@@ -51,8 +58,9 @@ def backend():
     if name is None:
         name = os.environ.get("NNLITE_BACKEND", "numba")
         _check(name, "NNLITE_BACKEND")
-    if name == "numba" and numba.config.DISABLE_JIT:
-        _say("nnlite: NUMBA_DISABLE_JIT is set, so NumPy takes the place of Numba")
+    obstacle = _numba_error or (numba.config.DISABLE_JIT and "NUMBA_DISABLE_JIT is set")
+    if name == "numba" and obstacle:
+        _say(f"nnlite: {obstacle}, so NumPy takes the place of Numba")
         return "numpy"
     return name
 
@@ -62,36 +70,103 @@ def _say(sentence):
     print(sentence, file=sys.stderr)
 
 
+if not _numba_error:
+
+    class _Announcement(event.Listener):
+        """Says once why the first call takes its time, when Numba compiles instead of reading its cache."""
+
+        def on_start(self, compiling):
+            if compiling.data["dispatcher"].py_func.__module__.startswith("nnlite."):
+                _say("nnlite: compiling for this processor, some 10 seconds, the first time only")
+
+        def on_end(self, compiling):
+            pass
+
+    event.register("numba:compile", _Announcement())
+
+
 def _check(name, where):
     if name not in BACKENDS:
         raise ValueError(f"{where}: found {name!r}, wanted one of {', '.join(BACKENDS)}")
 
 
-def matmul(a, b, add_to=None):
-    """The matrix product a @ b, or `add_to` after adding a @ b to it in place.
+def matmul(a, b, out=None, add=False):
+    """The matrix product a @ b; in `out` if that is given, and added to what is there if `add`.
 
     a: (M, K), b: (K, N), result: (M, N), row-major. Transposed views such as `w.T` are read without a copy.
     The Numba backend takes float32 and float64; all else, complex numbers included, goes to the NumPy twin.
-    Raises ValueError if the shapes do not fit, or `add_to` is of another dtype.
+    Raises ValueError if the shapes do not fit, or `out` is of another dtype.
     """
-    shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a, b)
+    shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a.dtype, b.dtype)
     if a.shape[1] != b.shape[0]:
         raise ValueError(f"matmul: a has shape {a.shape} and b {b.shape}, wanted (M, K) and (K, N)")
-    if add_to is not None and (add_to.shape != shape or add_to.dtype != dtype):
-        raise ValueError(f"matmul: add_to is {add_to.dtype} {add_to.shape}, wanted {dtype} {shape}")
-    if _in_numba(a, b) and (add_to is None or add_to.flags.c_contiguous):
-        out = np.empty(shape, dtype) if add_to is None else add_to
-        product(a, b, out, add_to is not None)
-        return out
-    if add_to is None:
-        return a @ b
-    add_to += a @ b
-    return add_to
+    if out is None:
+        out, add = np.empty(shape, dtype), False
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"matmul: out is {out.dtype} {out.shape}, wanted {dtype} {shape}")
+    if _in_numba(a, b) and out.flags.c_contiguous:
+        product(a, b, out, add)
+    elif add:
+        out += a @ b
+    else:
+        np.matmul(a, b, out=out)
+    return out
 
 
 def _in_numba(*arrays):
     """Whether the Numba backend is chosen and takes these arrays: float32, or float64."""
     return backend() == "numba" and {array.dtype for array in arrays} in ({np.dtype("f4")}, {np.dtype("f8")})
+
+
+def _flat(array):
+    """The numbers of an array in a row."""
+    return _read_only(np.ascontiguousarray(array).reshape(-1))
+
+
+def _read_only(array):
+    """A view that is not to be written to, or Numba would compile once more for arrays that are."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def tanh(x):
+    """(y, slope): y = tanh(x) and dy/dx = 1 - y^2. x: any shape.
+
+    In float32 the Numba backend is off by less than 5 units in the last place; 0, inf and nan are exact.
+    """
+    if x.dtype == np.float32 and _in_numba(x):
+        y, slope = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+        passes.tanh(_flat(x), y.reshape(-1), slope.reshape(-1))
+        return y, slope
+    y = np.tanh(x)
+    return y, 1 - y * y
+
+
+def mean_squared_error(prediction, target):
+    """(loss, grad): the mean of (p - t)^2 over all n elements, and 2/n (p - t). prediction, target: one shape, any."""
+    n = prediction.size
+    if prediction.dtype == np.float32 and _in_numba(prediction, target):
+        grad, sums = np.empty(prediction.shape, prediction.dtype), np.empty(-(-n // passes.CHUNK))
+        passes.squared_error(_flat(prediction), _flat(target), np.float32(2 / n), grad.reshape(-1), sums)
+        return np.float32(sums.sum() / n), grad
+    difference = prediction - target
+    return np.mean(difference * difference), 2 / n * difference
+
+
+def take_levels(images, rows, levels):
+    """levels[images[rows]], channel-first: uint8 (N, H, W, C) -> (len(rows), C * H * W), of the dtype of `levels`.
+
+    rows: (n,) indices; levels: (256,). Raises IndexError if a row is not one of the N.
+    """
+    _, H, W, C = images.shape
+    if images.dtype == np.uint8 and images.flags.c_contiguous and backend() == "numba":
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(images):
+            raise IndexError(f"take_levels: rows are {rows.min()} to {rows.max()}, wanted 0 to {len(images) - 1}")
+        out = np.empty((len(rows), C, H * W), levels.dtype)
+        passes.take_levels(_read_only(images), _read_only(rows), _read_only(levels), out)
+        return out.reshape(len(rows), C * H * W)
+    return levels[np.moveaxis(images[rows], -1, 1)].reshape(len(rows), C * H * W)
 
 
 def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
@@ -102,18 +177,10 @@ def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
     p <- p - rate m / (sqrt(v / v_weight) + eps)
     """
     numbers = [p.dtype.type(number) for number in (beta1, 1 - beta1, beta2, 1 - beta2, rate, 1 / v_weight, eps)]
-    if _in_numba(p, g, m, v) and all(array.flags.c_contiguous for array in (p, g, m, v)):
-        _adam_step(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), *numbers)
+    if _in_numba(p, g, m, v) and all(array.flags.c_contiguous for array in (p, m, v)):
+        passes.adam_step(p.reshape(-1), _flat(g), m.reshape(-1), v.reshape(-1), *numbers)
     else:
         _adam_step_in_blocks(p, g, m, v, *numbers)
-
-
-@_jit_parallel
-def _adam_step(p, g, m, v, keep_m, take_m, keep_v, take_v, rate, v_scale, eps):
-    for i in numba.prange(p.size):
-        m[i] = keep_m * m[i] + take_m * g[i]
-        v[i] = keep_v * v[i] + take_v * g[i] * g[i]
-        p[i] -= rate * m[i] / (np.sqrt(v_scale * v[i]) + eps)
 
 
 def _adam_step_in_blocks(p, g, m, v, keep_m, take_m, keep_v, take_v, rate, v_scale, eps):

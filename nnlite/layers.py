@@ -12,14 +12,35 @@ from nnlite import kernels
 
 
 class Parameter:
-    """A trained array `data` and its gradient `grad`, of the same shape and dtype."""
+    """A trained array `data` and its gradient `grad`, of the same shape and dtype.
+
+    zero_grad() only notes that `grad` is 0. Zeros are written when it is read before anything is added to it; what
+    add_to_grad() adds first is written in their place. Of large arrays that saves a pass over the memory.
+    """
 
     def __init__(self, data):
         self.data = np.asarray(data, order="C")
-        self.grad = np.zeros_like(self.data)
+        self.grad = np.empty_like(self.data)
+        self.zero_grad()
+
+    @property
+    def grad(self):
+        if self._is_zero:
+            self._grad[...] = 0
+            self._is_zero = False
+        return self._grad
+
+    @grad.setter
+    def grad(self, array):
+        self._grad, self._is_zero = array, False
 
     def zero_grad(self):
-        self.grad[...] = 0
+        self._is_zero = True
+
+    def add_to_grad(self, a, b):
+        """grad += a @ b"""
+        kernels.matmul(a, b, out=self._grad, add=not self._is_zero)
+        self._is_zero = False
 
 
 class Layer:
@@ -148,7 +169,7 @@ class Linear(Layer):
         x, W = self._from_forward(), self.weight.data  # (N, I), (O, I)
         self._check_grad_output(grad_output, (x.shape[0], W.shape[0]))
         grad_output = np.asarray(grad_output, W.dtype)  # (N, O)
-        kernels.matmul(grad_output.T, x, add_to=self.weight.grad)  # (O, I)
+        self.weight.add_to_grad(grad_output.T, x)  # (O, I)
         self.bias.grad += grad_output.sum(axis=0)  # (O,)
         return kernels.matmul(grad_output, W) if input_grad else None  # (N, I)
 
@@ -183,8 +204,8 @@ class Tanh(Layer):
 
     def forward(self, x):
         """y = tanh(x).  Any shape."""
-        y = np.tanh(x)
-        self._cache = 1 - y * y  # the slope rather than y, for y is the caller's and may be written to
+        y, slope = kernels.tanh(np.asarray(x))
+        self._cache = slope  # rather than y, for y is the caller's and may be written to
         return y
 
     def backward(self, grad_output, input_grad=True):

@@ -299,8 +299,8 @@ def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
     size = (k1 - k0) * ROWS + PADDING
     whole, vectors = (i1 - i0) // ROWS, k0  # panels, and the first k that vectors have not packed
     if transposed:
-        # more numbers are loaded and stored than the 6 that are wanted: the row must hold them all, and what is too much
-        # is overwritten by the next k
+        # more numbers are loaded and stored than the 6 that are wanted: the row must hold them all, and the next k
+        # overwrites what is too much
         too_many = -ROWS % L
         whole = min(whole, (row - i0 - too_many) // ROWS)
         for k in range(k0, k1):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from autoencoders import FCNAutoencoder, ImageSet, load_images
 from autoencoders.images import to_features
-from demos import denoising, gradients, latent_scaling, posterior_collapse, reconstruction, vae_vs_vanilla
+from demos import benchmark, denoising, gradients, latent_scaling, posterior_collapse, reconstruction, vae_vs_vanilla
 from nnlite import Tanh, load_weights
 
 QUICK = ["--images", "24", "--epochs", "1"]
@@ -334,3 +334,25 @@ def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
         gradients.main([])
     assert stopped.value.code == 2
     assert "NNLITE_BACKEND: found 'cuda', wanted one of numba, numpy" in capsys.readouterr().err
+
+
+def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys):
+    benchmark.main(["--batch-sizes", "2", "6", "--rounds", "1", "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    step = found["step"]["6"]
+    ratio = step["naive NumPy"][0] / step["nnlite"][0]
+    assert {"nnlite", "nnlite, train()", "nnlite, NumPy backend", "naive NumPy"} <= set(step)
+    assert found["bound"]["2"] < found["bound"]["6"] and found["start"]["cached"] < found["start"]["cold"]
+    text = (tmp_path / "benchmark.md").read_text()
+    assert text.removeprefix("# Speed\n\n") in capsys.readouterr().out and (tmp_path / "benchmark.png").exists()
+    assert "PyTorch eager" in step or f"{1e3 * step['nnlite'][0]:.1f}, {ratio:.2f}" in text
+
+
+def test_the_benchmark_refuses_a_contender_that_computes_something_else(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "SAME", 1e-12)
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["--batch-sizes", "2", "--rounds", "1", "--out", str(tmp_path)])
+    assert re.fullmatch(
+        r"python -m demos.benchmark: error: batch size 2: .+ has the loss 0\.\d+, wanted 0\.\d+\n",
+        capsys.readouterr().err,
+    )

@@ -1,9 +1,16 @@
+import os
+import re
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
 
-from nnlite import use_backend
-from nnlite.kernels import backend, matmul
+from autoencoders import FCNAutoencoder
+from nnlite import Adam, mse_loss, use_backend
+from nnlite.kernels import backend, matmul, mean_squared_error, take_levels, tanh
+from nnlite.passes import CHUNK
 
 
 def test_numba_is_the_default(monkeypatch):
@@ -45,30 +52,159 @@ def test_an_unknown_backend_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["numba", "numpy"])
-def test_matmul_returns_a_new_product_or_adds_to_one(rng, name):
+def test_matmul_returns_a_new_product_or_fills_an_array_or_adds_to_it(rng, name):
     a, b, c = rng.standard_normal((3, 4, 4))
     with use_backend(name):
         assert np.allclose(matmul(a, b), a @ b, rtol=1e-13)
+        assert matmul(b, a, out=c) is c
+        assert np.allclose(c, b @ a, rtol=1e-13)
         expected = c + a @ b
-        assert matmul(a, b, add_to=c) is c
+        assert matmul(a, b, out=c, add=True) is c
         assert np.allclose(c, expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["numba", "numpy"])
 @pytest.mark.parametrize(
-    "a, b, add_to",
+    "a, b, out",
     [
         (np.ones((2, 3)), np.ones((2, 4)), None),
         (np.ones((2, 3)), np.ones((3, 4)), np.ones((4, 2))),
         (np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4), int)),
     ],
-    ids=["factors", "sum", "dtype"],
+    ids=["factors", "out", "dtype"],
 )
-def test_what_does_not_fit_is_refused(name, a, b, add_to):
+def test_what_does_not_fit_is_refused(name, a, b, out):
     with use_backend(name), pytest.raises(ValueError, match="matmul: .*, wanted"):
-        matmul(a, b, add_to)
+        matmul(a, b, out)
 
 
 def test_complex_numbers_go_to_the_numpy_twin(rng):
     a, b = rng.standard_normal((2, 4, 4))
     assert np.array_equal(matmul(a * 1j, b), a * 1j @ b)
+
+
+def float32_numbers():
+    """Every 61st float32, the powers of two and their neighbours, 0 and inf, of both signs."""
+    inf = np.array(np.inf, np.float32).view(np.uint32)
+    powers = np.arange(0, inf, 2**23, dtype=np.uint32)
+    bits = np.concatenate([np.arange(0, inf, 61, dtype=np.uint32), powers, powers + 1, powers[1:] - 1, [inf - 1, inf]])
+    positive = bits.astype(np.uint32).view(np.float32)
+    return np.concatenate([positive, -positive])
+
+
+def test_tanh_in_float32_is_off_by_less_than_5_units_in_the_last_place():
+    x = float32_numbers()
+    with use_backend("numba"):
+        y, slope = tanh(x)
+    right = np.tanh(x, dtype=np.float64)
+    assert np.max(np.abs(y - right) / np.spacing(np.abs(right).astype(np.float32))) < 5
+    assert np.array_equal(np.signbit(y), np.signbit(x))
+    assert np.max(np.abs(slope - (1 - right**2))) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tanh_is_exact_at_0_and_infinity_and_keeps_nan(dtype):
+    with use_backend("numba"):
+        y, slope = tanh(np.array([0.0, -0.0, np.inf, -np.inf, np.nan], dtype))
+    assert np.array_equal(y, [0, 0, 1, -1, np.nan], equal_nan=True) and np.array_equal(np.signbit(y[:2]), [False, True])
+    assert np.array_equal(slope, [1, 1, 0, 0, np.nan], equal_nan=True)
+
+
+def on_both_backends(function, *arguments):
+    for name in ("numba", "numpy"):
+        with use_backend(name):
+            yield function(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (3, 5), (3, 2 * CHUNK + 1)])
+def test_tanh_of_any_shape_is_numpys(rng, shape):
+    x = rng.standard_normal(shape).astype(np.float32)
+    for ours, expected in zip(*on_both_backends(tanh, np.asarray(x))):
+        assert ours.shape == expected.shape == shape and np.allclose(ours, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("size", [1, CHUNK, 2 * CHUNK + 1])
+def test_the_mean_squared_error_is_numpys(rng, size, order):
+    prediction, target = (np.array(x, np.float32, order=order) for x in rng.standard_normal((2, 3, size)))
+    (loss, grad), (expected, expected_grad) = on_both_backends(mean_squared_error, prediction, target)
+    assert type(loss) is np.float32 and np.isclose(loss, expected, rtol=1e-5)
+    assert np.allclose(grad, expected_grad, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [[], [4], [3, 0, 3]])
+def test_levels_are_taken_channel_first(rng, rows):
+    images, levels = rng.integers(0, 256, (5, 2, 3, 3), np.uint8), rng.standard_normal(256).astype(np.float32)
+    ours, expected = on_both_backends(take_levels, images, np.array(rows, int), levels)
+    assert ours.shape == (len(rows), 18) and np.array_equal(ours, expected)
+    if rows:
+        assert ours[0, 6 + 4] == levels[images[rows[0], 1, 1, 1]]  # channel 1, row 1, column 1
+
+
+@pytest.mark.parametrize("row", [-1, 5])
+def test_a_row_that_does_not_exist_is_refused_not_read(row):
+    with use_backend("numba"), pytest.raises(IndexError, match=f"rows are {row} to {row}, wanted 0 to 4"):
+        take_levels(np.zeros((5, 2, 2, 3), np.uint8), np.array([row]), np.zeros(256, np.float32))
+
+
+class NoOperand(np.ndarray):
+    """An array on which NumPy's operators and functions, @ and np.add included, raise TypeError."""
+
+    __array_ufunc__ = None
+
+    def __array_function__(self, function, *_):
+        raise TypeError(f"{function.__name__} was called")
+
+
+def a_step_with_weights_that_numpy_cannot_compute_with():
+    model = FCNAutoencoder(30, 20, 8, rng=np.random.default_rng(0))
+    optimizer, x = Adam(model.parameters()), np.linspace(-1, 1, 7 * 30, dtype=np.float32).reshape(7, 30)
+    for layer in (model.encoder[0], model.encoder[2], model.decoder[0], model.decoder[2]):
+        layer.weight.data, layer.weight.grad = layer.weight.data.view(NoOperand), layer.weight.grad.view(NoOperand)
+    for _ in range(2):
+        model.backward(mse_loss(model(x), x)[1])
+    optimizer.step()
+
+
+def test_no_product_of_a_step_goes_to_blas():
+    with use_backend("numba"):
+        a_step_with_weights_that_numpy_cannot_compute_with()
+    with use_backend("numpy"), pytest.raises(TypeError, match="does not support ufuncs"):
+        a_step_with_weights_that_numpy_cannot_compute_with()
+
+
+def python(code, **environment):
+    """What a new interpreter prints to stdout and stderr."""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+PRODUCT = "import numpy, nnlite.kernels as k; print(k.backend(), k.matmul(*numpy.full((2, 8, 8), 2.0))[0, 0])"
+
+
+@pytest.mark.parametrize("line", ["", "raise ImportError('Numba needs NumPy 2.3 or less')", "0 / 0"])
+def test_where_numba_is_missing_or_broken_numpy_takes_its_place_and_a_line_says_why(tmp_path, line):
+    if line:
+        (tmp_path / "numba.py").write_text(line)
+    block = "" if line else "import sys; sys.modules['numba'] = None; "
+    out, err = python(block + PRODUCT, PYTHONPATH=f"{tmp_path}{os.pathsep}.", NNLITE_BACKEND="numba")
+    assert out == "numpy 32.0\n"
+    assert re.fullmatch(r"nnlite: Numba cannot be imported \(.+\), so NumPy takes the place of Numba\n", err)
+
+
+def test_compilation_is_announced_once_and_kept(tmp_path):
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NNLITE_BACKEND": "numba"}
+    announced = "nnlite: compiling for this processor, some 10 seconds, the first time only\n"
+    assert python(PRODUCT, **environment) == ("numba 32.0\n", announced)
+    assert python(PRODUCT, **environment) == ("numba 32.0\n", "")
+
+
+def test_vectors_of_32_bytes_serve_a_processor_without_longer_ones(tmp_path):
+    code = """if True:
+        import numpy as np, nnlite.matmul as m
+        a, b = np.ones((40, 70), np.float32), np.arange(70 * 50, dtype=np.float32).reshape(50, 70)
+        m.product(a, b.T, out := np.empty((40, 50), np.float32), False)
+        print(m.BYTES, np.array_equal(out, a @ b.T))"""
+    environment = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+fma,+avx2", "NUMBA_CACHE_DIR": str(tmp_path)}
+    assert python(code, **environment)[0] == "32 True\n"

@@ -1,12 +1,14 @@
 import io
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, train, training
 from autoencoders.training import reconstruction_errors
+from nnlite import use_backend
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +198,27 @@ def test_a_variance_that_overflows_is_named(faces, rng):
 def test_no_epochs_or_images_a_batch_are_refused(faces, argument, rng):
     with pytest.raises(ValueError, match=f"{argument} is 0, wanted at least 1"):
         train(small_model(), faces, **{"epochs": 1, "rng": rng, argument: 0})
+
+
+PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "trainingset.npy"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        None,
+        pytest.param(
+            PHOTOGRAPHS,
+            marks=pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason="wants the development photographs"),
+        ),
+    ],
+    ids=["embedded faces", "photographs"],
+)
+def test_both_backends_train_alike_for_three_epochs(path):
+    def losses(name):
+        model, images = FCNAutoencoder(rng=np.random.default_rng(1)), load_images(path, count=256)
+        with use_backend(name):
+            history = train(model, images, epochs=3, batch_size=64, rng=np.random.default_rng(0))
+        return history.train_loss + history.validation_loss
+
+    assert np.allclose(losses("numba"), losses("numpy"), rtol=1e-5)  # float32 rounds by 6e-8

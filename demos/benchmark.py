@@ -1,0 +1,214 @@
+"""Times a training step and a reconstruction of the autoencoder against naive NumPy, and PyTorch and JAX if installed.
+
+Each contender has a process of its own. They take turns, so that what disturbs the machine disturbs all, with a pause
+after each turn, in which its threads fall asleep. A ratio is the median of the ratios of one round.
+"""
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from autoencoders import make_faces
+from autoencoders.figures import benchmark_figure
+from demos import machine, settings
+from demos.contenders import CONTENDERS, FCN_SIZES, STEPS
+from demos.output import save_figure, save_results, table
+
+OURS = "nnlite"
+PEERS = {"PyTorch eager": "torch", "PyTorch fused": "torch", "PyTorch compiled": "torch", "JAX": "jax"}
+NO_INFERENCE = ("nnlite, train()", "PyTorch fused")  # the same as a neighbour's
+PAUSE = 0.12  # seconds; OpenBLAS's threads wait awake for 107 ms, in which they would slow down the next contender
+TURN = 0.3  # seconds that a turn takes, about
+WARM_UP = 3  # runs
+SAME = 1e-4  # relative difference of float32 losses that counts as none
+INFERENCE_BATCHES = (1, 256)
+
+
+def main(argv=None):
+    parser = settings.parser("python -m demos.benchmark", __doc__)
+    add = functools.partial(parser.add_argument, metavar="N", type=settings.positive)
+    add("--batch-sizes", nargs="+", default=[64, 128, 256, 512], help="of the training step (default: 64 128 256 512)")
+    add("--rounds", default=9, help="turns of each contender at each batch size (default: %(default)s)")
+    add("--threads", default=machine.threads(), help="of each contender (default: %(default)s, one a core)")
+    options = settings.parse(parser, argv)
+    settings.make_folder(options)
+    with tempfile.TemporaryDirectory() as folder:
+        images, count = Path(folder) / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES)
+        np.save(images, make_faces(count, np.random.default_rng(options.seed))[0])
+        race = Race(options.threads, images, folder)
+        try:
+            results = measure(race, options)
+        except ContenderError as error:
+            settings.fail(options.prog, error)
+        finally:
+            race.end()
+    save_figure(options, "benchmark.png", benchmark_figure(results["step"], results["bound"]))
+    save_results(options, "benchmark", "# Speed", results, text(results))
+
+
+def measure(race, options):
+    """All that is reported: {name of a measurement: {...}}, times in seconds."""
+    print(f"contenders {', '.join(race.names)}", flush=True)
+    results = {"machine": machine.describe(), "threads": options.threads, "versions": _versions()}
+    results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
+    for batch in options.batch_sizes:
+        race.check_losses(batch)
+    limits = race.ask(OURS, "limits")
+    print(f"every contender computes the same losses at batch sizes {options.batch_sizes}", flush=True)
+    flops = {batch: _flops_of_a_step(batch) for batch in options.batch_sizes}
+    traffic = 7 * 4 * sum((i + 1) * o for i, o in FCN_SIZES)  # Adam reads p, g, m, v and writes p, m, v
+    results["limits"] = limits
+    results["bound"] = {b: flops[b] / limits["flops"] + traffic / limits["bandwidth"] for b in flops}
+    results["step"] = {b: race.rounds("step", b, options.rounds, race.names) for b in options.batch_sizes}
+    thinkers = [name for name in race.names if name not in NO_INFERENCE]
+    results["infer"] = {b: race.rounds("infer", b, options.rounds, thinkers) for b in INFERENCE_BATCHES}
+    both = (OURS, "naive NumPy")
+    results["products"] = {b: race.rounds("products", b, options.rounds, both) for b in options.batch_sizes}
+    return results
+
+
+class ContenderError(Exception):
+    """A contender died or computed something else."""
+
+
+class Race:
+    """The processes of the contenders that are installed."""
+
+    def __init__(self, threads, images, folder):
+        self.images, self.folder = images, folder
+        variables = ("NUMBA", "OPENBLAS", "OMP", "MKL")
+        self.environment = dict(os.environ, **{f"{name}_NUM_THREADS": str(threads) for name in variables})
+        if threads == 1:
+            self.environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+        self.names = [name for name in CONTENDERS if name not in PEERS or importlib.util.find_spec(PEERS[name])]
+        self.processes = {name: self._start(name, self.environment) for name in self.names}
+
+    def _start(self, name, environment):
+        command = [sys.executable, "-m", "demos.contenders", name, str(self.images)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=environment, **pipes)
+
+    def ask(self, name, order, **details):
+        return _answer(self.processes[name], name, order, **details)
+
+    def first_step(self):
+        """Seconds from the start of a process to the end of its first step; kernels come from a cache of its own."""
+        start = time.perf_counter()
+        process = self._start(OURS, self.environment | {"NUMBA_CACHE_DIR": str(Path(self.folder, "cache"))})
+        _answer(process, OURS, "step", batch=64, times=1)
+        seconds = time.perf_counter() - start
+        process.communicate()
+        return seconds
+
+    def check_losses(self, batch):
+        losses = {name: self.ask(name, "loss", batch=batch) for name in self.names}
+        for name, loss in losses.items():
+            if not abs(loss / losses[OURS] - 1) < SAME:
+                raise ContenderError(f"batch size {batch}: {name} has the loss {loss}, wanted {losses[OURS]}")
+
+    def rounds(self, order, batch, rounds, names):
+        """{name: the median time of each round}; of five products, their sum."""
+        repeat = {}
+        for name in names:
+            self.ask(name, order, batch=batch, times=WARM_UP)
+            last = np.sum(self.ask(name, order, batch=batch, times=1))
+            repeat[name] = int(np.clip(TURN / last, 3, 100))
+        medians = {name: [] for name in names}
+        for _ in range(rounds):
+            for name in names:
+                time.sleep(PAUSE)
+                times = self.ask(name, order, batch=batch, times=1 + repeat[name])[1:]  # the first wakes the threads
+                medians[name].append(float(np.sum(np.median(times, axis=0))))
+        print(f"{order:9} at batch size {batch}: {1e3 * np.median(medians[OURS]):.1f} ms", flush=True)
+        return medians
+
+    def end(self):
+        for process in self.processes.values():
+            process.communicate()  # ends stdin, and with it the process
+
+
+def _answer(process, name, order, **details):
+    try:
+        process.stdin.write(json.dumps({"order": order} | details) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+    except (BrokenPipeError, json.JSONDecodeError):
+        raise ContenderError(f"{name}: found its process dead, wanted an answer to {order!r}") from None
+
+
+def _flops_of_a_step(batch):
+    """Of the products: forward, dL/dW, and dL/dx but for the first layer; a multiply-add counts as 2."""
+    sizes = [i * o for i, o in FCN_SIZES]
+    return 2 * batch * (3 * sum(sizes) - sizes[0])
+
+
+def _versions():
+    packages = ("numpy", "numba", "torch", "jax")
+    installed = {name: importlib.metadata.version(name) for name in packages if importlib.util.find_spec(name)}
+    return {"python": platform.python_version()} | installed
+
+
+def text(results):
+    """The tables."""
+    step, ours = results["step"], {batch: medians[OURS] for batch, medians in results["step"].items()}
+    names = list(next(iter(step.values())))
+    base = "PyTorch eager" if "PyTorch eager" in names else "naive NumPy"
+    bound, limits, start = results["bound"], results["limits"], results["start"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    lines = [f"{results['machine']}; {results['threads']} in use; {versions}.", ""]
+    lines += [f"Milliseconds of a training step (median), and how many times as fast as {base}:", ""]
+    rows = [[name, *(_cell(medians[name], medians[base]) for medians in step.values())] for name in names]
+    peers = [name for name in names if name in PEERS]
+    if peers:
+        fastest = {b: min(peers, key=lambda name: np.median(medians[name])) for b, medians in step.items()}
+        rows.append(
+            ["nnlite against the fastest peer"]
+            + [f"{_ratio(step[b][fastest[b]], ours[b]):.2f} ({fastest[b]})" for b in step]
+        )
+    rows.append(["bound"] + [f"{1e3 * bound[b]:.1f}" for b in step])
+    rows.append(["nnlite's share of the bound"] + [f"{bound[b] / np.median(ours[b]):.0%}" for b in step])
+    trained = {batch: medians["nnlite, train()"] for batch, medians in step.items()}
+    rows.append(["train() against the bare step"] + [f"{_ratio(ours[b], trained[b]):.2f}" for b in step])
+    products = results["products"]
+    rows.append(
+        ["five large products against OpenBLAS"]
+        + [f"{_ratio(products[b]['naive NumPy'], products[b][OURS]):.2f}" for b in step]
+    )
+    lines += table(["", *(f"batch {batch}" for batch in step)], rows)
+    lines += ["", "Milliseconds of a reconstruction, the model's forward:", ""]
+    infer = results["infer"]
+    names = list(next(iter(infer.values())))
+    rows = [[name, *(_cell(medians[name], medians[base]) for medians in infer.values())] for name in names]
+    lines += table(["", *(f"batch {batch}" for batch in infer)], rows)
+    lines += [
+        "",
+        f"The bound is {limits['flops'] / 1e9:.0f} GFLOP/s, measured out of registers, for the products, and "
+        f"{limits['bandwidth'] / 1e9:.0f} GB/s, measured in one pass over memory, for what Adam reads and writes.",
+        "",
+        f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
+        f"compiled, {start['cached']:.1f} s if they are cached.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ratio(slow, fast):
+    """The median over the rounds of how many times as fast."""
+    return np.median(np.divide(slow, fast))
+
+
+def _cell(times, base):
+    return f"{1e3 * np.median(times):.1f}, {_ratio(base, times):.2f}"
+
+
+if __name__ == "__main__":
+    main()
