@@ -120,16 +120,18 @@ def benchmark_figure(steps, bound):
     figure = Figure(figsize=(9, 5.5), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     sizes = list(steps)
-    axis.plot(sizes, [size / bound[size] for size in sizes], color="black", linestyle="--", label="bound")
+    axis.plot(sizes, [size / bound[size] for size in sizes], color="black", label="bound")
+    axis.set_prop_cycle(color=["tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:brown"])
+    dashes = iter(("-", "--", ":"))
     for name in steps[sizes[0]]:
         speeds = [size / np.median(steps[size][name]) for size in sizes]
-        style = {"linewidth": 3, "color": "tab:red"} if name == "nnlite" else {"linewidth": 1}
-        axis.plot(sizes, speeds, marker="o", label=name, **style)
+        ours = {"color": "tab:red", "linestyle": next(dashes), "linewidth": 2} if name.startswith("nnlite") else {}
+        axis.plot(sizes, speeds, marker="o", label=name, **ours)
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, sizes)
     axis.set(title="Training the autoencoder", xlabel="batch size", ylabel="images a second", ylim=(0, None))
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside right upper")
     return figure
 
 

@@ -63,15 +63,14 @@ def measure(race, options):
     results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
     for batch in options.batch_sizes:
         race.check_losses(batch)
-    limits = race.ask(OURS, "limits")
-    print(f"every contender computes the same losses at batch sizes {options.batch_sizes}", flush=True)
-    flops = {batch: _flops_of_a_step(batch) for batch in options.batch_sizes}
+    flops, limits = {batch: _flops_of_a_step(batch) for batch in options.batch_sizes}, race.ask(OURS, "limits")
+    print(f"every contender computes the same losses at batch sizes {', '.join(map(str, flops))}", flush=True)
     traffic = 7 * 4 * sum((i + 1) * o for i, o in FCN_SIZES)  # Adam reads p, g, m, v and writes p, m, v
     results["limits"] = limits
     results["bound"] = {b: flops[b] / limits["flops"] + traffic / limits["bandwidth"] for b in flops}
     results["step"] = {b: race.rounds("step", b, options.rounds, race.names) for b in options.batch_sizes}
-    thinkers = [name for name in race.names if name not in NO_INFERENCE]
-    results["infer"] = {b: race.rounds("infer", b, options.rounds, thinkers) for b in INFERENCE_BATCHES}
+    able = [name for name in race.names if name not in NO_INFERENCE]
+    results["infer"] = {b: race.rounds("infer", b, options.rounds, able) for b in INFERENCE_BATCHES}
     both = (OURS, "naive NumPy")
     results["products"] = {b: race.rounds("products", b, options.rounds, both) for b in options.batch_sizes}
     return results
@@ -85,16 +84,14 @@ class Race:
     """The processes of the contenders that are installed."""
 
     def __init__(self, threads, images, folder):
-        self.images, self.folder = images, folder
+        self.threads, self.images, self.folder = threads, images, folder
         variables = ("NUMBA", "OPENBLAS", "OMP", "MKL")
         self.environment = dict(os.environ, **{f"{name}_NUM_THREADS": str(threads) for name in variables})
-        if threads == 1:
-            self.environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
         self.names = [name for name in CONTENDERS if name not in PEERS or importlib.util.find_spec(PEERS[name])]
         self.processes = {name: self._start(name, self.environment) for name in self.names}
 
     def _start(self, name, environment):
-        command = [sys.executable, "-m", "demos.contenders", name, str(self.images)]
+        command = [sys.executable, "-m", "demos.contenders", name, str(self.images), str(self.threads)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, env=environment, **pipes)
 

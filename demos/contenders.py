@@ -1,11 +1,13 @@
 """The contenders of demos.benchmark: one training step and one reconstruction of the same autoencoder.
 
-`python -m demos.contenders NAME IMAGES` is the process of one of them. It reads one order a line from stdin, such as
-{"order": "step", "batch": 64, "times": 5}, and answers with one line: five times in seconds. IMAGES is a .npy file.
+`python -m demos.contenders NAME IMAGES CORES` is the process of one of them, which keeps to so many cores. IMAGES is a
+.npy file. It reads one order a line from stdin, such as {"order": "step", "batch": 64, "times": 5}, and answers each
+with one line, here of five times in seconds.
 Each contender starts from the weights of FCNAutoencoder(rng=default_rng(0)), and is written as its users write it.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -16,6 +18,7 @@ from demos import machine
 from nnlite import Adam, kernels, mse_loss, use_backend
 
 LR, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
+NEW_MEMORY = 8  # steps of a new model until the system has given it all memory, that others have from earlier turns
 STEPS = 3  # over which the losses of all contenders must agree
 FCN_SIZES = ((12288, 512), (512, 24), (24, 512), (512, 12288))  # (in, out) of the Linears
 
@@ -62,9 +65,10 @@ class NnliteTrain:
     """This project, by train() on uint8 images: with everything that its loop does between two batches."""
 
     def step_times(self, images, batch, times):
-        clocked = _Clocked(images, np.resize(np.arange(len(images)), (times + 1) * batch))
+        steps = NEW_MEMORY + times + 1
+        clocked = _Clocked(images, np.resize(np.arange(len(images)), steps * batch))
         _train_one_epoch(clocked, batch)
-        return np.diff(clocked.clock)[:times].tolist()
+        return np.diff(clocked.clock)[NEW_MEMORY:].tolist()
 
     def mean_loss(self, images, batch):
         return _train_one_epoch(ImageSet(images, rows=np.arange(STEPS * batch)), batch).train_loss[0]
@@ -284,7 +288,10 @@ class Worker:
 
 
 def main():
-    worker = Worker(*sys.argv[1:])
+    name, images, cores = sys.argv[1:]
+    if hasattr(os, "sched_setaffinity"):  # Linux; JAX takes no other limit
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
+    worker = Worker(name, images)
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(getattr(worker, order.pop("order"))(**order)), flush=True)

@@ -8,9 +8,9 @@ import numba
 import numpy as np
 from llvmlite.binding import get_host_cpu_name
 
-from nnlite.matmul import add, fma, splat, store
+from nnlite.matmul import BYTES, add, fma, splat, store
 
-LOOPS = 1_000_000
+LOOPS = 10_000_000
 NUMBERS = 2**26  # float32 of the traffic's array: far more than any cache holds
 
 
@@ -30,8 +30,9 @@ def threads():
 
 def peak_flops():
     """Float32 operations a second on all threads, out of registers alone; a fused multiply-add counts as 2."""
-    numbers = np.full((threads(), 12), 0.5, np.float32)
-    return 2 * 8 * 12 * LOOPS * threads() / _fastest(_multiply_in_registers, numbers, LOOPS)
+    lanes, sums = BYTES // 4, 12
+    numbers = np.full((threads(), sums + lanes), 0.5, np.float32)
+    return 2 * lanes * sums * LOOPS * threads() / _fastest(_multiply_in_registers, numbers, LOOPS)
 
 
 def bandwidth():
@@ -53,7 +54,7 @@ def _fastest(function, *arguments, runs=7):
 def _multiply_in_registers(numbers, loops):
     """Twelve sums a thread, for one multiply-add takes as long as several others can start."""
     for t in numba.prange(len(numbers)):
-        n = t * 12
+        n = t * numbers.shape[1]
         x = splat(numbers, n)
         c0, c1, c2, c3 = splat(numbers, n), splat(numbers, n + 1), splat(numbers, n + 2), splat(numbers, n + 3)
         c4, c5, c6, c7 = splat(numbers, n + 4), splat(numbers, n + 5), splat(numbers, n + 6), splat(numbers, n + 7)

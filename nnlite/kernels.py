@@ -95,7 +95,7 @@ def matmul(a, b, out=None, add=False):
 
     a: (M, K), b: (K, N), result: (M, N), row-major. Transposed views such as `w.T` are read without a copy.
     The Numba backend takes float32 and float64; all else, complex numbers included, goes to the NumPy twin.
-    Raises ValueError if the shapes do not fit, or `out` is of another dtype.
+    `out` must not overlap them. Raises ValueError if the shapes do not fit, or `out` is of another dtype.
     """
     shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a.dtype, b.dtype)
     if a.shape[1] != b.shape[0]:

@@ -28,6 +28,8 @@ follow Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de G
 For up to 5 rows nothing is used often enough to pay for packing: B is read once, as it lies.
 """
 
+import threading
+
 import numba
 import numpy as np
 from llvmlite import binding, ir
@@ -476,6 +478,7 @@ def _few_rows_times(A, B, C, adding):
 
 
 _scratch = {}  # made once and kept: fresh memory would cost page faults in every product
+_scratch_in_use = threading.Lock()
 
 
 def _scratch_of(dtype, numbers):
@@ -504,8 +507,9 @@ def product(a, b, out, adding):
         (_few_rows if Bt else _few_rows_times)(A, B, out, adding)
         return
     W = ROWS if M <= N else 2 * BYTES // out.itemsize
-    needed = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
-    _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), numba.get_num_threads())
+    needed, threads = -(-min(M, N) // W) * (K_BLOCK * W + PADDING), numba.get_num_threads()
+    with _scratch_in_use:
+        _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), threads)
 
 
 def _row_major(a):
