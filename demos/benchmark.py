@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from demos.output import save_figure, save_results, table
 
 OURS = "nnlite"
 PEERS = {"PyTorch eager": "torch", "PyTorch fused": "torch", "PyTorch compiled": "torch", "JAX": "jax"}
-NO_INFERENCE = ("nnlite, train()", "PyTorch fused")  # the same as a neighbour's
+NO_INFERENCE = ("nnlite, train()", "PyTorch fused")  # they differ from "nnlite" and "PyTorch eager" in training alone
 PAUSE = 0.12  # seconds; OpenBLAS's threads wait awake for 107 ms, in which they would slow down the next contender
-TURN = 0.3  # seconds that a turn takes, about
-WARM_UP = 3  # runs
+TURN = 0.3  # seconds of each turn that count, about
+WARM_UP = 8  # runs of each turn that do not count: threads wake, and train() gets the memory of its new model
 SAME = 1e-4  # relative difference of float32 losses that counts as none
 INFERENCE_BATCHES = (1, 256)
 
@@ -38,7 +39,7 @@ def main(argv=None):
     parser = settings.parser("python -m demos.benchmark", __doc__)
     add = functools.partial(parser.add_argument, metavar="N", type=settings.positive)
     add("--batch-sizes", nargs="+", default=[64, 128, 256, 512], help="of the training step (default: 64 128 256 512)")
-    add("--rounds", default=9, help="turns of each contender at each batch size (default: %(default)s)")
+    add("--rounds", default=7, help="turns of each contender at each batch size (default: %(default)s)")
     add("--threads", default=machine.threads(), help="of each contender (default: %(default)s, one a core)")
     options = settings.parse(parser, argv)
     settings.make_folder(options)
@@ -58,11 +59,11 @@ def main(argv=None):
 
 def measure(race, options):
     """All that is reported: {name of a measurement: {...}}, times in seconds."""
-    print(f"contenders {', '.join(race.names)}", flush=True)
+    print(f"contenders: {'; '.join(race.names)}", flush=True)
     results = {"machine": machine.describe(), "threads": options.threads, "versions": _versions()}
-    results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
     for batch in options.batch_sizes:
         race.check_losses(batch)
+    results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
     flops, limits = {batch: _flops_of_a_step(batch) for batch in options.batch_sizes}, race.ask(OURS, "limits")
     print(f"every contender computes the same losses at batch sizes {', '.join(map(str, flops))}", flush=True)
     traffic = 7 * 4 * sum((i + 1) * o for i, o in FCN_SIZES)  # Adam reads p, g, m, v and writes p, m, v
@@ -117,16 +118,15 @@ class Race:
         """{name: the median time of each round}; of five products, their sum."""
         repeat = {}
         for name in names:
-            self.ask(name, order, batch=batch, times=WARM_UP)
-            last = np.sum(self.ask(name, order, batch=batch, times=1))
+            last = np.sum(self.ask(name, order, batch=batch, times=WARM_UP)[-1])
             repeat[name] = int(np.clip(TURN / last, 3, 100))
         medians = {name: [] for name in names}
         for _ in range(rounds):
             for name in names:
                 time.sleep(PAUSE)
-                times = self.ask(name, order, batch=batch, times=1 + repeat[name])[1:]  # the first wakes the threads
+                times = self.ask(name, order, batch=batch, times=WARM_UP + repeat[name])[WARM_UP:]
                 medians[name].append(float(np.sum(np.median(times, axis=0))))
-        print(f"{order:9} at batch size {batch}: {1e3 * np.median(medians[OURS]):.1f} ms", flush=True)
+        print(f"{order:8} of {OURS} at batch size {batch}: {1e3 * np.median(medians[OURS]):.1f} ms", flush=True)
         return medians
 
     def end(self):
@@ -157,54 +157,50 @@ def _versions():
 
 def text(results):
     """The tables."""
-    step, ours = results["step"], {batch: medians[OURS] for batch, medians in results["step"].items()}
-    names = list(next(iter(step.values())))
-    base = "PyTorch eager" if "PyTorch eager" in names else "naive NumPy"
+    step, infer, products = results["step"], results["infer"], results["products"]
     bound, limits, start = results["bound"], results["limits"], results["start"]
+    base = next(name for name in ("PyTorch eager", "naive NumPy") if name in step[min(step)])
+    ours = {batch: medians[OURS] for batch, medians in step.items()}
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    lines = [f"{results['machine']}; {results['threads']} in use; {versions}.", ""]
-    lines += [f"Milliseconds of a training step (median), and how many times as fast as {base}:", ""]
-    rows = [[name, *(_cell(medians[name], medians[base]) for medians in step.values())] for name in names]
-    peers = [name for name in names if name in PEERS]
+
+    rows = [[name, *(_cell(medians[name], medians[base]) for medians in step.values())] for name in step[min(step)]]
+    peers = [name for name in step[min(step)] if name in PEERS]
     if peers:
-        fastest = {b: min(peers, key=lambda name: np.median(medians[name])) for b, medians in step.items()}
-        rows.append(
-            ["nnlite against the fastest peer"]
-            + [f"{_ratio(step[b][fastest[b]], ours[b]):.2f} ({fastest[b]})" for b in step]
-        )
-    rows.append(["bound"] + [f"{1e3 * bound[b]:.1f}" for b in step])
-    rows.append(["nnlite's share of the bound"] + [f"{bound[b] / np.median(ours[b]):.0%}" for b in step])
-    trained = {batch: medians["nnlite, train()"] for batch, medians in step.items()}
-    rows.append(["train() against the bare step"] + [f"{_ratio(ours[b], trained[b]):.2f}" for b in step])
-    products = results["products"]
-    rows.append(
-        ["five large products against OpenBLAS"]
-        + [f"{_ratio(products[b]['naive NumPy'], products[b][OURS]):.2f}" for b in step]
-    )
-    lines += table(["", *(f"batch {batch}" for batch in step)], rows)
-    lines += ["", "Milliseconds of a reconstruction, the model's forward:", ""]
-    infer = results["infer"]
-    names = list(next(iter(infer.values())))
-    rows = [[name, *(_cell(medians[name], medians[base]) for medians in infer.values())] for name in names]
-    lines += table(["", *(f"batch {batch}" for batch in infer)], rows)
-    lines += [
-        "",
-        f"The bound is {limits['flops'] / 1e9:.0f} GFLOP/s, measured out of registers, for the products, and "
-        f"{limits['bandwidth'] / 1e9:.0f} GB/s, measured in one pass over memory, for what Adam reads and writes.",
-        "",
+        fastest = {batch: min(peers, key=lambda name: np.median(medians[name])) for batch, medians in step.items()}
+        ratios = [f"{_ratio(step[b][fastest[b]], ours[b])} {fastest[b]}" for b in step]
+        rows.append(["fastest peer / nnlite", *ratios])
+    rows.append(["nnlite / its train()", *(_ratio(ours[b], step[b]["nnlite, train()"]) for b in step)])
+    rows.append(["OpenBLAS / nnlite", *(_ratio(products[b]["naive NumPy"], products[b][OURS]) for b in step)])
+    rows.append(["bound", *(f"{1e3 * bound[b]:.1f}" for b in step)])
+    rows.append(["bound / nnlite", *(f"{bound[b] / np.median(ours[b]):.0%}" for b in step)])
+    of_infer = [
+        [name, *(_cell(medians[name], medians[base]) for medians in infer.values())] for name in infer[min(infer)]
+    ]
+    paragraphs = [
+        f"{results['machine']}, {results['threads']} in use; {versions}.",
+        f"A training step: milliseconds, and how many times as fast as {base}. A time is the median of the rounds, a "
+        "ratio the median of the ratios of one round, with the lowest and the highest; the two need not agree.",
+        table(["", *(f"batch {batch}" for batch in step)], rows),
+        "Each ratio is one of times: above 1, the second is the faster. OpenBLAS / nnlite is that of the five large "
+        f"matrix products of a step. The bound is the time of all products at {limits['flops'] / 1e9:.0f} billion "
+        "multiplications and additions a second, measured on numbers that never leave the registers, and then of what "
+        f"Adam reads and writes at {limits['bandwidth'] / 1e9:.0f} GB a second, measured in one pass over memory.",
+        "A reconstruction:",
+        table(["", *(f"batch {batch}" for batch in infer)], of_infer),
         f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
         f"compiled, {start['cached']:.1f} s if they are cached.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(textwrap.fill(p, 118) if isinstance(p, str) else "\n".join(p) for p in paragraphs) + "\n"
 
 
-def _ratio(slow, fast):
-    """The median over the rounds of how many times as fast."""
-    return np.median(np.divide(slow, fast))
+def _ratio(times, faster):
+    """How many times as fast: the median of the rounds (the lowest to the highest)."""
+    ratios = np.divide(times, faster)
+    return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
 def _cell(times, base):
-    return f"{1e3 * np.median(times):.1f}, {_ratio(base, times):.2f}"
+    return f"{1e3 * np.median(times):.1f}" + ("" if times is base else f", {_ratio(base, times)}")
 
 
 if __name__ == "__main__":

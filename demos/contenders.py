@@ -18,7 +18,9 @@ from demos import machine
 from nnlite import Adam, kernels, mse_loss, use_backend
 
 LR, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
-NEW_MEMORY = 8  # steps of a new model until the system has given it all memory, that others have from earlier turns
+NEW_MEMORY = (
+    8  # first steps of train() that do not count: its model is new, and new memory slow; the others keep theirs
+)
 STEPS = 3  # over which the losses of all contenders must agree
 FCN_SIZES = ((12288, 512), (512, 24), (24, 512), (512, 12288))  # (in, out) of the Linears
 
@@ -65,10 +67,9 @@ class NnliteTrain:
     """This project, by train() on uint8 images: with everything that its loop does between two batches."""
 
     def step_times(self, images, batch, times):
-        steps = NEW_MEMORY + times + 1
-        clocked = _Clocked(images, np.resize(np.arange(len(images)), steps * batch))
+        clocked = _Clocked(images, np.resize(np.arange(len(images)), (times + 1) * batch))
         _train_one_epoch(clocked, batch)
-        return np.diff(clocked.clock)[NEW_MEMORY:].tolist()
+        return np.diff(clocked.clock).tolist()
 
     def mean_loss(self, images, batch):
         return _train_one_epoch(ImageSet(images, rows=np.arange(STEPS * batch)), batch).train_loss[0]

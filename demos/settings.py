@@ -13,7 +13,7 @@ from autoencoders import load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.kernels import backend
 
-EPOCHS = 16
+EPOCHS = 24
 QUICK_EPOCHS = 5
 QUICK_IMAGES = 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default

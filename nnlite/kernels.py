@@ -27,7 +27,7 @@ _chosen = None  # what use_backend() set; None leaves the choice to the environm
 
 
 class use_backend:
-    """Choose who multiplies matrices: "numba" (the default) or "numpy".
+    """Choose who computes: "numba" (the default) or "numpy".
 
     A setting, `use_backend("numpy")`, or a context manager, `with use_backend("numpy"): ...`, which restores
     the backend on leaving. Where neither is used, the environment variable NNLITE_BACKEND decides.
@@ -95,7 +95,7 @@ def matmul(a, b, out=None, add=False):
 
     a: (M, K), b: (K, N), result: (M, N), row-major. Transposed views such as `w.T` are read without a copy.
     The Numba backend takes float32 and float64; all else, complex numbers included, goes to the NumPy twin.
-    `out` must not overlap them. Raises ValueError if the shapes do not fit, or `out` is of another dtype.
+    `out` must not overlap a or b. Raises ValueError if the shapes do not fit, or `out` is of another dtype.
     """
     shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a.dtype, b.dtype)
     if a.shape[1] != b.shape[0]:
@@ -124,7 +124,7 @@ def _flat(array):
 
 
 def _read_only(array):
-    """A view that is not to be written to, or Numba would compile once more for arrays that are."""
+    """A view that is not to be written to. To Numba that is another type: all inputs alike, it compiles once."""
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view

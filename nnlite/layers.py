@@ -14,33 +14,32 @@ from nnlite import kernels
 class Parameter:
     """A trained array `data` and its gradient `grad`, of the same shape and dtype.
 
-    zero_grad() only notes that `grad` is 0. Zeros are written when it is read before anything is added to it; what
-    add_to_grad() adds first is written in their place. Of large arrays that saves a pass over the memory.
+    zero_grad() writes no zeros yet. They are written when `.grad` is read; or add_to_grad() comes first and writes its
+    product in their place, which saves two passes over the memory. So read `.grad` anew after zero_grad().
     """
 
     def __init__(self, data):
         self.data = np.asarray(data, order="C")
-        self.grad = np.empty_like(self.data)
-        self.zero_grad()
+        self._grad, self._zeros_due = np.empty_like(self.data), True
 
     @property
     def grad(self):
-        if self._is_zero:
+        if self._zeros_due:
             self._grad[...] = 0
-            self._is_zero = False
+            self._zeros_due = False
         return self._grad
 
     @grad.setter
     def grad(self, array):
-        self._grad, self._is_zero = array, False
+        self._grad, self._zeros_due = array, False
 
     def zero_grad(self):
-        self._is_zero = True
+        self._zeros_due = True
 
     def add_to_grad(self, a, b):
         """grad += a @ b"""
-        kernels.matmul(a, b, out=self._grad, add=not self._is_zero)
-        self._is_zero = False
+        kernels.matmul(a, b, out=self._grad, add=not self._zeros_due)
+        self._zeros_due = False
 
 
 class Layer:

@@ -7,25 +7,38 @@ Each product here equals this triple loop, up to the order of additions:
             for k in range(K):
                 C[i, j] += A[i, k] * B[k, j]
 
-Run as it stands, the loop waits for memory: each multiplication wants two numbers and is done in a fraction of the
-time that it takes to fetch them. Four changes make nearly every fetched number serve many multiplications. They
-follow Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
+Run as it stands, the loop is slow for two reasons. Each multiplication wants two numbers from memory, which takes many
+times as long as to multiply them. And it does one at a time, each addition waiting for the one before to end, though
+the processor could start eight others in that time, each on a whole vector of numbers. Four changes mend both, after
+Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
 
-1. Registers: the tile. The processor holds 16 vectors of 32 bytes (AVX-512: 32 of 64), each of L lanes: 8 float32
-   or 4 float64 (16 or 8). It multiplies two vectors and adds a third in one instruction, fma. 6 rows and 2 L columns of
-   C are 12 vectors of sums. For one k, 2 vectors of B's row and 6 numbers of A's column make 12 fma out of 8 loads,
-   and no sum leaves its register before the last k.
+1. Registers: the tile. The processor has 16 vector registers of 32 bytes (AVX-512: 32 of 64). One holds L numbers:
+   8 float32 or 4 float64 (16 or 8). One instruction, fma, multiplies two vectors and adds a third. The tile is 6 rows
+   and 2 L columns of C, and keeps them in 12 registers: 6 x 2, since with 2 for B and 1 for A that fills 15 of 16.
+   For one k it does C += np.outer(A[:, k], B[k, :]): 2 vectors of B's row, and 6 numbers of A's column, each in all L
+   places of a vector, make 12 fma out of 8 loads. No sum waits for another or leaves its register before the last k.
 2. Panels: packing. The tile reads 6 numbers of A and 2 L of B for k, then those for k + 1. In memory they lie far
    apart, so they are first copied to lie one after another: A in panels of 6 rows, B in panels of 2 L columns.
-3. Cache blocks. K is cut into blocks of 384. A panel of B's block is 24 KB (48 KB) and stays in the nearest cache
-   while the panels of a block of A pass by it, from the second-level cache, in which that block stays for all panels
-   of B. Each number that is packed is used again and again.
-4. One thread pool. All threads pack the smaller operand together; then each takes a strip of the other, packs it for
-   itself and multiplies, until no strip is left. A thread that the system slows down takes fewer strips. No two
-   threads write to the same element, and each element is summed in the same order whoever does it: two runs agree to
-   the last bit.
+3. Cache blocks. K is cut into blocks of 384; the first one sets C, unless it is to be added to, the others add to it.
+   Caches are small memories near the processor, the first level about 32 KB, the second 512 KB or more. So that all
+   is still there when it is wanted again, the tiles of a block of K follow in this order (sizes for float32):
 
-For up to 5 rows nothing is used often enough to pay for packing: B is read once, as it lies.
+       for each 72 rows of A:                 108 KB, which stay in the second level
+           for each panel of B:               24 KB (AVX-512: 48 KB), in the first level, or partly in the second
+               for each panel of those rows:  one tile
+
+4. One thread pool. All threads together pack the smaller of A and B; then each takes a strip of 128 columns of the
+   other (144 rows, if that is A), packs it for itself and multiplies, until no strip is left. A thread that the system
+   slows down takes fewer. No two threads write to the same element of C, and each element is summed in the same order
+   whoever does it: two runs agree to the last bit. If K is so long that the smaller one's panels would not stay in a
+   cache, this is done for one slab of K after another.
+
+For an A of up to 5 rows nothing is used often enough to pay for packing: B is read once, as it lies.
+
+Reading: the loops begin at _product, near the end, and lead to _tile. Small letters a, b, c and o are positions in the
+numbers of A, B, C and out, taken row by row (.flat); `row` is how many numbers one row of an array is away from the
+next; W is the width of a panel, 6 or 2 L. What an @intrinsic returns are the types of a new instruction and `generate`,
+by which the compiler writes it: its docstring, in NumPy's terms, is all that the kernels need.
 """
 
 import threading
@@ -39,13 +52,12 @@ from numba.extending import intrinsic, models, register_model
 
 _features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
 BYTES = 64 if "+avx512f" in _features else 32  # of a vector
-ROWS = 6  # of a tile, which is two vectors wide
+ROWS = 6  # of a tile, which is two vectors wide; _tile is written out for them
 K_BLOCK = 384
-STRIP = 128  # rows or columns that a thread takes at a time
-BLOCK_ROWS = 72  # rows of A whose block stays in the second-level cache
-PADDING = 16  # numbers after each panel: room for a whole vector; spreads panels over the sets of the cache
-EDGE = 256  # numbers of a thread's scratch that are kept for a tile at the edge of C
-FEW = 5  # rows up to which packing does not pay
+BLOCK_ROWS = 72
+STRIP_ROWS, STRIP_COLUMNS = 144, 128
+PADDING = 16  # numbers after each panel, room for a whole vector; nor do all panels then begin at the same cache lines
+FEW = 5
 
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
 # The flags that let the compiler assume that there is no nan or inf stay off.
@@ -79,8 +91,8 @@ def _place(context, builder, array_type, array, i, vector):
     return builder.bitcast(builder.gep(data, [i]), _llvm(vector).as_pointer())
 
 
-# What follows are single instructions. Each takes an array and a position in array.flat. A load or store moves `lanes`
-# numbers and checks no bounds.
+# The instructions. Each takes an array and a position in array.flat. A load or store moves a whole vector and checks no
+# bounds.
 
 
 @intrinsic
@@ -178,14 +190,16 @@ def prefetch(typing, array, i):
 
 
 def _turn(width):
-    """The instruction that fills L steps of a panel of width(L) from a source whose rows lie along k."""
+    """The instructions that fill L rows of a panel, W = width(L) wide, from a source in which k runs along the rows."""
 
     @intrinsic
     def turn(typing, source, i, row, target, o):
         """target.flat[o + k * W + j] = source.flat[i + j * row + k] for k < L and j < W
 
-        Vectors are loaded along k, turned in registers, and stored along j. A store of more numbers than are left of W
-        spills into the next step, which is stored after it, or into the padding.
+        Vectors are loaded along k, transposed in registers, and stored along j. For L = 4: abcd, efgh, ijkl, mnop
+        become aibj, ckdl, emfn, gohp, where each of the first half is zipped with one of the second, and once more so
+        aeim, bfjn, cgko, dhlp. A store of more numbers than are left of W spills into the next k, which is stored after
+        it, or into the padding.
         """
         vector = Vector(source.dtype)
         lanes, align = vector.lanes, source.dtype.bitwidth // 8
@@ -227,8 +241,8 @@ turn_columns = _turn(lambda lanes: 2 * lanes)
 
 @intrinsic
 def compile_plainly(typing):
-    """No instruction: the function that says so is neither copied into others nor are its loops, which would multiply
-    the time of compilation and gain nothing."""
+    """No instruction, but a wish: not to inline the function that contains it, nor to unroll its loops. That would
+    multiply the time of compilation and gain nothing."""
 
     def generate(context, builder, signature, args):
         for attribute in ("noinline", "optsize"):
@@ -251,9 +265,9 @@ def take(typing, counter):
 
 @_jit
 def _tile(A, a, B, b, K, C, c, row, adding):
-    """C[0:6, 0:2L] = A B, or += if adding: one panel of A, from A[a], times one panel of B, from B[b].
+    """C[0:6, 0:2L] = A B, or += if adding: one panel of A, from A[a] on, times one panel of B, from B[b] on.
 
-    c: the position of the tile's first number in C.flat, row: how far its rows are apart.
+    c: the position of the tile's first number in C; row: how far C's rows are apart.
     """
     L = BYTES // C.itemsize
     for r in range(6):
@@ -363,7 +377,7 @@ def _pack_numbers(source, at, apart, step, wanted, W, K, out, o):
 
 @_jit
 def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
-    """Packed A times packed B to `rows` rows and `columns` columns of C.flat, from position c on; or += if adding.
+    """Packed A times packed B to `rows` rows and `columns` columns of C, from position c on; or += if adding.
 
     Where fewer than 6 rows or 2L columns are left, the tile goes to `edge`, and what is wanted of it to C.
     """
@@ -388,7 +402,7 @@ def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
 
 
 @_jit
-def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, jobs):
+def _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs):
     """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
     W = ROWS if wide else 2 * BYTES // A.itemsize
     groups = -(-length // (4 * W))
@@ -397,7 +411,7 @@ def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, jobs):
         block, p = job // groups, job % groups * 4
         k0 = s0 + block * K_BLOCK
         k1 = min(s1, k0 + K_BLOCK)
-        o = block * layer + p * ((k1 - k0) * W + PADDING)
+        o = block * block_size + p * ((k1 - k0) * W + PADDING)
         if wide:
             _pack_rows(A, At, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
         else:
@@ -406,48 +420,53 @@ def _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, jobs):
 
 
 @_jit
-def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, mine, jobs, C, adding):
+def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own, edge, jobs, C, adding):
     """What each thread does then: take a strip of the larger operand, pack it and multiply, until none is left."""
-    j0 = take(jobs) * STRIP
-    while j0 < (N if wide else M):
-        j1 = min(N if wide else M, j0 + STRIP)
+    length, strip = (N, STRIP_COLUMNS) if wide else (M, STRIP_ROWS)
+    n0 = take(jobs) * strip
+    while n0 < length:
+        n1 = min(length, n0 + strip)
         for k0 in range(s0, s1, K_BLOCK):
             k1 = min(s1, k0 + K_BLOCK)
-            o = (k0 - s0) // K_BLOCK * layer
-            if wide:
-                _pack_columns(B, Bt, k0, k1, j0, j1, mine, EDGE)
-                left, a, rows, right, b, columns, c = shared, o, M, mine, EDGE, j1 - j0, j0
-            else:
-                _pack_rows(A, At, k0, k1, j0, j1, mine, EDGE)
-                left, a, rows, right, b, columns, c = mine, EDGE, j1 - j0, shared, o, N, j0 * N
+            o = (k0 - s0) // K_BLOCK * block_size
+            if wide:  # all rows of A, columns n0 to n1 of B
+                _pack_columns(B, Bt, k0, k1, n0, n1, own, 0)
+                left, a, rows, right, b, columns, c = shared, o, M, own, 0, n1 - n0, n0
+            else:  # rows n0 to n1 of A, all columns of B
+                _pack_rows(A, At, k0, k1, n0, n1, own, 0)
+                left, a, rows, right, b, columns, c = own, 0, n1 - n0, shared, o, N, n0 * N
             for i in range(0, rows, BLOCK_ROWS):
                 some = min(BLOCK_ROWS, rows - i)
-                _multiply(left, a, some, right, b, columns, k1 - k0, C, c + i * N, N, adding or k0 > 0, mine)
+                _multiply(left, a, some, right, b, columns, k1 - k0, C, c + i * N, N, adding or k0 > 0, edge)
                 a += BLOCK_ROWS // ROWS * ((k1 - k0) * ROWS + PADDING)
-        j0 = take(jobs) * STRIP
+        n0 = take(jobs) * strip
 
 
 @_jit_parallel
-def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, jobs, threads):
+def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads):
     """C = A B, or +=, for C row after row. At, Bt: whether A and B are given transposed.
 
-    shared: the packed blocks of the smaller operand, for as many k as fit, a slab; own[t]: thread t's packed strip,
-    after room for an edge tile; jobs[0]: the next panels to pack, then the next strip.
+    shared: room for the packed blocks of the smaller operand, for as many k as fit, which are a slab; own[t] and
+    edges[t]: thread t's, for a packed strip and a tile at the edge of C; jobs[0]: the next panels or strip to take.
     """
-    wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of columns
+    wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of B's columns
     W = ROWS if wide else 2 * BYTES // C.itemsize
     length = M if wide else N
-    layer = -(-length // W) * (K_BLOCK * W + PADDING)
-    slab = shared.size // layer * K_BLOCK
+    block_size = -(-length // W) * (K_BLOCK * W + PADDING)
+    slab = shared.size // block_size * K_BLOCK
     for s0 in range(0, K, slab):
         s1 = min(K, s0 + slab)
         for packing in (True, False):
             jobs[0] = 0
-            for t in numba.prange(threads):
+            for t in numba.prange(
+                threads
+            ):  # which ends when all threads have: nobody multiplies what is not yet packed
                 if packing:
-                    _pack_some(A, At, B, Bt, wide, length, s0, s1, layer, shared, jobs)
+                    _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs)
                 else:
-                    _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, layer, shared, own[t], jobs, C, adding)
+                    _multiply_some(
+                        A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own[t], edges[t], jobs, C, adding
+                    )
 
 
 @_jit_parallel
@@ -466,8 +485,8 @@ def _few_rows_times(A, B, C, adding):
     """C = A B, or +=, for few rows: each thread adds up multiples of B's rows, for columns of its own."""
     M, K = A.shape
     N = C.shape[1]
-    for strip in numba.prange(-(-N // STRIP)):
-        j0, j1 = strip * STRIP, min(N, (strip + 1) * STRIP)
+    for strip in numba.prange(-(-N // STRIP_COLUMNS)):
+        j0, j1 = strip * STRIP_COLUMNS, min(N, (strip + 1) * STRIP_COLUMNS)
         if not adding:
             C[:, j0:j1] = 0
         for k in range(K):
@@ -477,16 +496,17 @@ def _few_rows_times(A, B, C, adding):
                     C[m, j] += x * B[k, j]
 
 
-_scratch = {}  # made once and kept: fresh memory would cost page faults in every product
+_scratch = {}  # by dtype, made once and kept: the system hands out new memory slowly
 _scratch_in_use = threading.Lock()
 
 
 def _scratch_of(dtype, numbers):
+    """_product's shared, own, edges and jobs; `numbers` is how many one block of K of the smaller operand takes."""
     if dtype not in _scratch or _scratch[dtype][0].size < numbers:
-        threads = numba.config.NUMBA_NUM_THREADS
-        own = EDGE + (STRIP + 32) * (K_BLOCK + PADDING)
+        threads, L = numba.config.NUMBA_NUM_THREADS, BYTES // dtype.itemsize
         shared = np.empty(max(numbers, 1 << 20), dtype)
-        _scratch[dtype] = shared, np.empty((threads, own), dtype), np.zeros(1, np.int64)
+        own = np.empty((threads, (STRIP_ROWS + 2 * L) * (K_BLOCK + PADDING)), dtype)  # a strip in whole panels
+        _scratch[dtype] = shared, own, np.empty((threads, ROWS * 2 * L), dtype), np.zeros(1, np.int64)
     return _scratch[dtype]
 
 
@@ -516,5 +536,5 @@ def _row_major(a):
     """(array, transposed): `array` is C-contiguous, and `a` is that array or its transpose."""
     transposed = a.flags.f_contiguous and not a.flags.c_contiguous
     array = (a.T if transposed else np.ascontiguousarray(a)).view()
-    array.flags.writeable = False  # or Numba would compile everything once more for arrays that are
+    array.flags.writeable = False  # to Numba that is another type: all arrays alike, it compiles once
     return array, transposed

@@ -23,16 +23,16 @@ SMALL = np.float32(4e-4)  # up to which tanh(x) = x - x^3 / 3 + ... rounds to x
 
 @_jit_parallel
 def tanh(x, y, slope):
-    """Sums and products of whole vectors, in the time of the memory traffic; math.tanh goes number by number."""
+    """The loop calls no function, so that the compiler turns it into one over vectors, as it cannot with math.tanh."""
     for i in numba.prange(x.size):
         z = min(max(x[i], -LARGE), LARGE)
         s = z * z
         p = (((((P[6] * s + P[5]) * s + P[4]) * s + P[3]) * s + P[2]) * s + P[1]) * s + P[0]
         q = ((Q[3] * s + Q[2]) * s + Q[1]) * s + Q[0]
         t = z * p / q
-        if not abs(x[i]) < ONE_FROM:
+        if abs(x[i]) > ONE_FROM:  # between LARGE and here tanh(LARGE) is near enough
             t = np.copysign(np.float32(1), x[i])
-        if not abs(x[i]) > SMALL:  # nan too
+        if not abs(x[i]) > SMALL:  # nan is not more than anything
             t = x[i]
         y[i] = t
         slope[i] = np.float32(1) - t * t
@@ -54,6 +54,7 @@ def squared_error(prediction, target, scale, grad, sums):
 
 @_jit_parallel
 def take_levels(images, rows, levels, out):
+    """out[n, c, i] = levels[value of channel c in pixel i of image rows[n]]"""
     for n in numba.prange(rows.size):
         pixels, channels = images[rows[n]].reshape(-1), out.shape[1]
         for c in range(channels):
@@ -63,6 +64,7 @@ def take_levels(images, rows, levels, out):
 
 @_jit_parallel
 def adam_step(p, g, m, v, keep_m, take_m, keep_v, take_v, rate, v_scale, eps):
+    """Seven passes over the memory, of which none is for a number between: reads p, g, m, v, writes p, m, v."""
     for i in numba.prange(p.size):
         m[i] = keep_m * m[i] + take_m * g[i]
         v[i] = keep_v * v[i] + take_v * g[i] * g[i]

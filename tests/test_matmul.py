@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlite.matmul import BLOCK_ROWS, FEW, K_BLOCK, ROWS, STRIP, product
+from nnlite.matmul import BLOCK_ROWS, FEW, K_BLOCK, ROWS, STRIP_COLUMNS, STRIP_ROWS, product
 
 SIZES = st.integers(1, 70)
 ORDERS = st.sampled_from(["rows", "columns", "gaps"])
@@ -57,11 +57,11 @@ def test_a_product_is_numpys_and_stays_within_its_arrays(threads, dtype, M, N, K
 
 
 EDGES = [
-    (FEW, 2 * STRIP + 1, 100),
+    (FEW, 2 * STRIP_COLUMNS + 1, 100),
     (FEW + 1, 17, K_BLOCK),
     (ROWS * 3 + 1, 33, K_BLOCK - 1),
-    (BLOCK_ROWS + 1, 2 * STRIP + 1, 2 * K_BLOCK + 1),
-    (2 * STRIP + 1, BLOCK_ROWS + 1, 2 * K_BLOCK + 1),
+    (BLOCK_ROWS + 1, 2 * STRIP_COLUMNS + 1, 2 * K_BLOCK + 1),
+    (2 * STRIP_ROWS + 1, BLOCK_ROWS + 1, 2 * K_BLOCK + 1),
 ]
 
 
