@@ -21,9 +21,11 @@ import numpy as np
 
 from autoencoders import make_faces
 from autoencoders.figures import benchmark_figure
-from demos import machine, settings
+from demos import settings
 from demos.contenders import CONTENDERS, FCN_SIZES, STEPS
 from demos.output import save_figure, save_results, table
+from nnlite import use_backend
+from nnlite.kernels import backend
 
 OURS = "nnlite"
 PEERS = {"PyTorch eager": "torch", "PyTorch fused": "torch", "PyTorch compiled": "torch", "JAX": "jax"}
@@ -33,6 +35,13 @@ TURN = 0.3  # seconds of each turn that count, about
 WARM_UP = 8  # runs of each turn that do not count: threads wake, and train() gets the memory of its new model
 SAME = 1e-4  # relative difference of float32 losses that counts as none
 INFERENCE_BATCHES = (1, 256)
+PRODUCTS = (
+    "y = x W^T",
+    "dL/dW = dL/dy^T x",
+    "y = h V^T",
+    "dL/dV = dL/dy^T h",
+    "dL/dh = dL/dy V",
+)  # in contenders' order
 
 
 def main(argv=None):
@@ -40,8 +49,11 @@ def main(argv=None):
     add = functools.partial(parser.add_argument, metavar="N", type=settings.positive)
     add("--batch-sizes", nargs="+", default=[64, 128, 256, 512], help="of the training step (default: 64 128 256 512)")
     add("--rounds", default=7, help="turns of each contender at each batch size (default: %(default)s)")
-    add("--threads", default=machine.threads(), help="of each contender (default: %(default)s, one a core)")
+    add("--threads", default=os.cpu_count(), help="of each contender (default: %(default)s, one a core)")
     options = settings.parse(parser, argv)
+    with use_backend("numba"):
+        if backend() != "numba":
+            settings.fail(options.prog, "found no Numba that compiles, wanted it for nnlite")
     settings.make_folder(options)
     with tempfile.TemporaryDirectory() as folder:
         images, count = Path(folder) / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES)
@@ -60,7 +72,7 @@ def main(argv=None):
 def measure(race, options):
     """All that is reported: {name of a measurement: {...}}, times in seconds."""
     print(f"contenders: {'; '.join(race.names)}", flush=True)
-    results = {"machine": machine.describe(), "threads": options.threads, "versions": _versions()}
+    results = {"machine": _machine(), "threads": options.threads, "versions": _versions()}
     for batch in options.batch_sizes:
         race.check_losses(batch)
     results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
@@ -115,7 +127,7 @@ class Race:
                 raise ContenderError(f"batch size {batch}: {name} has the loss {loss}, wanted {losses[OURS]}")
 
     def rounds(self, order, batch, rounds, names):
-        """{name: the median time of each round}; of five products, their sum."""
+        """{name: the median time of each round}; of the products, those of all five."""
         repeat = {}
         for name in names:
             last = np.sum(self.ask(name, order, batch=batch, times=WARM_UP)[-1])
@@ -125,8 +137,8 @@ class Race:
             for name in names:
                 time.sleep(PAUSE)
                 times = self.ask(name, order, batch=batch, times=WARM_UP + repeat[name])[WARM_UP:]
-                medians[name].append(float(np.sum(np.median(times, axis=0))))
-        print(f"{order:8} of {OURS} at batch size {batch}: {1e3 * np.median(medians[OURS]):.1f} ms", flush=True)
+                medians[name].append(np.median(times, axis=0).tolist())
+        print(f"{order:8} of {OURS} at batch size {batch}: {1e3 * _time(medians[OURS]):.1f} ms", flush=True)
         return medians
 
     def end(self):
@@ -147,6 +159,18 @@ def _flops_of_a_step(batch):
     """Of the products: forward, dL/dW, and dL/dx but for the first layer; a multiply-add counts as 2."""
     sizes = [i * o for i, o in FCN_SIZES]
     return 2 * batch * (3 * sum(sizes) - sizes[0])
+
+
+def _machine():
+    """The processor, its architecture as compilers name it, and the number of its cores."""
+    from llvmlite.binding import get_host_cpu_name
+
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    return f"{model} ({get_host_cpu_name()}), {os.cpu_count()} cores, {platform.system()}"
 
 
 def _versions():
@@ -170,27 +194,45 @@ def text(results):
         ratios = [f"{_ratio(step[b][fastest[b]], ours[b])} {fastest[b]}" for b in step]
         rows.append(["fastest peer / nnlite", *ratios])
     rows.append(["nnlite / its train()", *(_ratio(ours[b], step[b]["nnlite, train()"]) for b in step)])
-    rows.append(["OpenBLAS / nnlite", *(_ratio(products[b]["naive NumPy"], products[b][OURS]) for b in step)])
     rows.append(["bound", *(f"{1e3 * bound[b]:.1f}" for b in step)])
     rows.append(["bound / nnlite", *(f"{bound[b] / np.median(ours[b]):.0%}" for b in step)])
     of_infer = [
         [name, *(_cell(medians[name], medians[base]) for medians in infer.values())] for name in infer[min(infer)]
     ]
+    of_products = [
+        [
+            name,
+            *(
+                _ratio(*(np.array(medians[who])[:, n] for who in ("naive NumPy", OURS)))
+                for medians in products.values()
+            ),
+        ]
+        for n, name in enumerate(PRODUCTS)
+    ]
+    sums = [[np.sum(medians[who], axis=1) for who in ("naive NumPy", OURS)] for medians in products.values()]
+    of_products.append(["their sum", *(_ratio(*each) for each in sums)])
     paragraphs = [
         f"{results['machine']}, {results['threads']} in use; {versions}.",
         f"A training step: milliseconds, and how many times as fast as {base}. A time is the median of the rounds, a "
         "ratio the median of the ratios of one round, with the lowest and the highest; the two need not agree.",
         table(["", *(f"batch {batch}" for batch in step)], rows),
-        "Each ratio is one of times: above 1, the second is the faster. OpenBLAS / nnlite is that of the five large "
-        f"matrix products of a step. The bound is the time of all products at {limits['flops'] / 1e9:.0f} billion "
-        "multiplications and additions a second, measured on numbers that never leave the registers, and then of what "
-        f"Adam reads and writes at {limits['bandwidth'] / 1e9:.0f} GB a second, measured in one pass over memory.",
+        "Each ratio is one of times: above 1, the second is the faster. The bound is the time of all products at "
+        f"{limits['flops'] / 1e9:.0f} billion multiplications and additions a second, measured on numbers that never "
+        f"leave the registers, and then of what Adam reads and writes at {limits['bandwidth'] / 1e9:.0f} GB a second, "
+        "measured in one pass over memory.",
+        "The large matrix products of a step, x and h standing for the inputs of the first and the last layer, W and V "
+        "for their weights: how many times as fast as OpenBLAS, by which NumPy multiplies:",
+        table(["", *(f"batch {batch}" for batch in products)], of_products),
         "A reconstruction:",
         table(["", *(f"batch {batch}" for batch in infer)], of_infer),
         f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
         f"compiled, {start['cached']:.1f} s if they are cached.",
     ]
     return "\n\n".join(textwrap.fill(p, 118) if isinstance(p, str) else "\n".join(p) for p in paragraphs) + "\n"
+
+
+def _time(medians):
+    return np.sum(np.median(medians, axis=0))
 
 
 def _ratio(times, faster):

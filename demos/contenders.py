@@ -14,7 +14,6 @@ import time
 import numpy as np
 
 from autoencoders import FCNAutoencoder, ImageSet, train
-from demos import machine
 from nnlite import Adam, kernels, mse_loss, use_backend
 
 LR, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
@@ -157,9 +156,9 @@ class PyTorch:
             for parameter, weights in zip(self.model.parameters(), _weights().values()):
                 parameter.copy_(torch.from_numpy(weights))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LR, fused=self.fused or None)
-        self.loss = self._loss
+        self.loss, self.forward = self._loss, self.model
         if self.compiled:
-            self.loss = torch.compile(self._loss, dynamic=False)
+            self.loss, self.forward = (torch.compile(f, dynamic=False) for f in (self._loss, self.model))
 
     def _loss(self, x):
         return self.torch.nn.functional.mse_loss(self.model(x), x)
@@ -173,7 +172,7 @@ class PyTorch:
 
     def infer(self, x):
         with self.torch.inference_mode():
-            return self.model(self.torch.from_numpy(x))
+            return self.forward(self.torch.from_numpy(x))
 
 
 class PyTorchFused(PyTorch):
@@ -285,6 +284,8 @@ class Worker:
         return np.transpose([[_clock(product) for _ in range(times)] for product in products]).tolist()
 
     def limits(self):
+        from demos import machine
+
         return {"flops": machine.peak_flops(), "bandwidth": machine.bandwidth()}
 
 

@@ -1,12 +1,9 @@
 """What this machine can do at most, measured: multiplications and additions, and memory traffic, a second."""
 
-import os
-import platform
 import time
 
 import numba
 import numpy as np
-from llvmlite.binding import get_host_cpu_name
 
 from nnlite.matmul import BYTES, add, fma, splat, store
 
@@ -14,25 +11,11 @@ LOOPS = 10_000_000
 NUMBERS = 2**26  # float32 of the traffic's array: far more than any cache holds
 
 
-def describe():
-    """The processor, its architecture as compilers name it, and the number of its cores."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model} ({get_host_cpu_name()}), {os.cpu_count()} cores, {platform.system()}"
-
-
-def threads():
-    return numba.get_num_threads()
-
-
 def peak_flops():
     """Float32 operations a second on all threads, out of registers alone; a fused multiply-add counts as 2."""
     lanes, sums = BYTES // 4, 12
-    numbers = np.full((threads(), sums + lanes), 0.5, np.float32)
-    return 2 * lanes * sums * LOOPS * threads() / _fastest(_multiply_in_registers, numbers, LOOPS)
+    numbers = np.full((numba.get_num_threads(), sums + lanes), 0.5, np.float32)
+    return 2 * lanes * sums * LOOPS * numba.get_num_threads() / _fastest(_multiply_in_registers, numbers, LOOPS)
 
 
 def bandwidth():

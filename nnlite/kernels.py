@@ -6,6 +6,7 @@ The Numba side is in matmul.py and passes.py. Here stands what each operation co
 import functools
 import os
 import sys
+import threading
 
 import numpy as np
 
@@ -23,6 +24,7 @@ except Exception as error:  # missing, or broken in one of many ways
 BACKENDS = ("numba", "numpy")
 BLOCK = 2**16  # numbers of each array that the NumPy twin of adam_step works on at a time
 
+_one_caller = threading.Lock()  # some of the thread pools that Numba can use end the process if two threads call them
 _chosen = None  # what use_backend() set; None leaves the choice to the environment
 
 
@@ -97,15 +99,17 @@ def matmul(a, b, out=None, add=False):
     The Numba backend takes float32 and float64; all else, complex numbers included, goes to the NumPy twin.
     `out` must not overlap a or b. Raises ValueError if the shapes do not fit, or `out` is of another dtype.
     """
-    shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a.dtype, b.dtype)
-    if a.shape[1] != b.shape[0]:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"matmul: a has shape {a.shape} and b {b.shape}, wanted (M, K) and (K, N)")
+    shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a.dtype, b.dtype)
     if out is None:
         out, add = np.empty(shape, dtype), False
-    if out.shape != shape or out.dtype != dtype:
-        raise ValueError(f"matmul: out is {out.dtype} {out.shape}, wanted {dtype} {shape}")
+    if out.shape != shape or out.dtype != dtype or not out.flags.writeable:
+        found = f"{out.dtype} {out.shape}" + ("" if out.flags.writeable else ", read-only")
+        raise ValueError(f"matmul: out is {found}, wanted {dtype} {shape} to write to")
     if _in_numba(a, b) and out.flags.c_contiguous:
-        product(a, b, out, add)
+        with _one_caller:
+            product(a, b, out, add)
     elif add:
         out += a @ b
     else:
@@ -137,7 +141,8 @@ def tanh(x):
     """
     if x.dtype == np.float32 and _in_numba(x):
         y, slope = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-        passes.tanh(_flat(x), y.reshape(-1), slope.reshape(-1))
+        with _one_caller:
+            passes.tanh(_flat(x), y.reshape(-1), slope.reshape(-1))
         return y, slope
     y = np.tanh(x)
     return y, 1 - y * y
@@ -148,7 +153,8 @@ def mean_squared_error(prediction, target):
     n = prediction.size
     if prediction.dtype == np.float32 and _in_numba(prediction, target):
         grad, sums = np.empty(prediction.shape, prediction.dtype), np.empty(-(-n // passes.CHUNK))
-        passes.squared_error(_flat(prediction), _flat(target), np.float32(2 / n), grad.reshape(-1), sums)
+        with _one_caller:
+            passes.squared_error(_flat(prediction), _flat(target), np.float32(2 / n), grad.reshape(-1), sums)
         return np.float32(sums.sum() / n), grad
     difference = prediction - target
     return np.mean(difference * difference), 2 / n * difference
@@ -159,14 +165,17 @@ def take_levels(images, rows, levels):
 
     rows: (n,) indices; levels: (256,). Raises IndexError if a row is not one of the N.
     """
-    _, H, W, C = images.shape
-    if images.dtype == np.uint8 and images.flags.c_contiguous and backend() == "numba":
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(images):
-            raise IndexError(f"take_levels: rows are {rows.min()} to {rows.max()}, wanted 0 to {len(images) - 1}")
+    N, H, W, C = images.shape
+    rows = np.asarray(rows, np.intp)
+    if rows.ndim != 1 or not ((0 <= rows) & (rows < N)).all():
+        raise IndexError(f"rows are {rows}, wanted a list of numbers from 0 to {N - 1}")
+    if images.dtype == np.uint8 and images.flags.c_contiguous and levels.shape == (256,) and backend() == "numba":
         out = np.empty((len(rows), C, H * W), levels.dtype)
-        passes.take_levels(_read_only(images), _read_only(rows), _read_only(levels), out)
-        return out.reshape(len(rows), C * H * W)
-    return levels[np.moveaxis(images[rows], -1, 1)].reshape(len(rows), C * H * W)
+        with _one_caller:
+            passes.take_levels(_read_only(images), _flat(rows), _flat(levels), out)
+    else:
+        out = levels[np.moveaxis(images[rows], -1, 1)]
+    return out.reshape(len(rows), C * H * W)
 
 
 def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
@@ -175,10 +184,15 @@ def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
     m <- beta1 m + (1 - beta1) g
     v <- beta2 v + (1 - beta2) g^2
     p <- p - rate m / (sqrt(v / v_weight) + eps)
+
+    Raises ValueError if g has another shape than p.
     """
+    if g.shape != p.shape:
+        raise ValueError(f"Adam: a gradient has shape {g.shape}, wanted that of its parameter, {p.shape}")
     numbers = [p.dtype.type(number) for number in (beta1, 1 - beta1, beta2, 1 - beta2, rate, 1 / v_weight, eps)]
     if _in_numba(p, g, m, v) and all(array.flags.c_contiguous for array in (p, m, v)):
-        passes.adam_step(p.reshape(-1), _flat(g), m.reshape(-1), v.reshape(-1), *numbers)
+        with _one_caller:
+            passes.adam_step(p.reshape(-1), _flat(g), m.reshape(-1), v.reshape(-1), *numbers)
     else:
         _adam_step_in_blocks(p, g, m, v, *numbers)
 

@@ -41,8 +41,6 @@ next; W is the width of a panel, 6 or 2 L. What an @intrinsic returns are the ty
 by which the compiler writes it: its docstring, in NumPy's terms, is all that the kernels need.
 """
 
-import threading
-
 import numba
 import numpy as np
 from llvmlite import binding, ir
@@ -50,7 +48,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-_features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
+_features = numba.config.CPU_FEATURES  # None, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME is set
+if _features is None:
+    _features = binding.get_host_cpu_features().flatten()
 BYTES = 64 if "+avx512f" in _features else 32  # of a vector
 ROWS = 6  # of a tile, which is two vectors wide; _tile is written out for them
 K_BLOCK = 384
@@ -62,8 +62,8 @@ FEW = 5
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
 # The flags that let the compiler assume that there is no nan or inf stay off.
 _options = {"fastmath": {"contract", "reassoc"}, "error_model": "numpy", "boundscheck": False, "cache": True}
-_jit = numba.njit(**_options)
-_jit_parallel = numba.njit(parallel=True, **_options)
+jit = numba.njit(**_options)
+jit_parallel = numba.njit(parallel=True, **_options)
 
 
 class Vector(types.Type):
@@ -263,7 +263,7 @@ def take(typing, counter):
     return types.intp(counter), generate
 
 
-@_jit
+@jit
 def _tile(A, a, B, b, K, C, c, row, adding):
     """C[0:6, 0:2L] = A B, or += if adding: one panel of A, from A[a] on, times one panel of B, from B[b] on.
 
@@ -298,7 +298,7 @@ def _tile(A, a, B, b, K, C, c, row, adding):
     _put(C, c + 5 * row, c50, c51, adding)
 
 
-@_jit
+@jit
 def _put(C, c, v0, v1, adding):
     L = BYTES // C.itemsize
     if adding:
@@ -307,7 +307,7 @@ def _put(C, c, v0, v1, adding):
     store(C, c + L, v1)
 
 
-@_jit
+@jit
 def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
     """Panels of 6 rows: out[o + k * ROWS + r] = A[i0 + r, k0 + k], or A[k0 + k, i0 + r] if transposed; 0 beyond i1."""
     compile_plainly()
@@ -336,7 +336,7 @@ def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
         _pack_numbers(A, at, apart, step, min(ROWS, i1 - i), ROWS, k1 - k, out, o + p * size + (k - k0) * ROWS)
 
 
-@_jit
+@jit
 def _pack_columns(B, transposed, k0, k1, j0, j1, out, o):
     """Panels of W = 2L columns: out[o + k * W + c] = B[k0 + k, j0 + c], or B[j0 + c, k0 + k] if transposed; 0 beyond
     j1."""
@@ -363,7 +363,7 @@ def _pack_columns(B, transposed, k0, k1, j0, j1, out, o):
         _pack_numbers(B, at, apart, step, min(W, j1 - j), W, k1 - k, out, o + p * size + (k - k0) * W)
 
 
-@_jit
+@jit
 def _pack_numbers(source, at, apart, step, wanted, W, K, out, o):
     """out[o + k * W + j] = source.flat[at + j * apart + k * step] for k < K and j < wanted; 0 from there up to W."""
     compile_plainly()
@@ -375,7 +375,7 @@ def _pack_numbers(source, at, apart, step, wanted, W, K, out, o):
                 out[o + k * W + j] = 0
 
 
-@_jit
+@jit
 def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
     """Packed A times packed B to `rows` rows and `columns` columns of C, from position c on; or += if adding.
 
@@ -401,7 +401,7 @@ def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
         b += K * W + PADDING
 
 
-@_jit
+@jit
 def _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs):
     """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
     W = ROWS if wide else 2 * BYTES // A.itemsize
@@ -419,7 +419,7 @@ def _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs):
         job = take(jobs)
 
 
-@_jit
+@jit
 def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own, edge, jobs, C, adding):
     """What each thread does then: take a strip of the larger operand, pack it and multiply, until none is left."""
     length, strip = (N, STRIP_COLUMNS) if wide else (M, STRIP_ROWS)
@@ -442,7 +442,7 @@ def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own, ed
         n0 = take(jobs) * strip
 
 
-@_jit_parallel
+@jit_parallel
 def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads):
     """C = A B, or +=, for C row after row. At, Bt: whether A and B are given transposed.
 
@@ -469,7 +469,7 @@ def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads
                     )
 
 
-@_jit_parallel
+@jit_parallel
 def _few_rows(A, B, C, adding):
     """C = A B^T, or +=, for few rows: C[m, n] is the dot product of row m of A and row n of B."""
     for n in numba.prange(B.shape[0]):
@@ -480,7 +480,7 @@ def _few_rows(A, B, C, adding):
             C[m, n] = total
 
 
-@_jit_parallel
+@jit_parallel
 def _few_rows_times(A, B, C, adding):
     """C = A B, or +=, for few rows: each thread adds up multiples of B's rows, for columns of its own."""
     M, K = A.shape
@@ -497,7 +497,6 @@ def _few_rows_times(A, B, C, adding):
 
 
 _scratch = {}  # by dtype, made once and kept: the system hands out new memory slowly
-_scratch_in_use = threading.Lock()
 
 
 def _scratch_of(dtype, numbers):
@@ -514,7 +513,7 @@ def product(a, b, out, adding):
     """out = a @ b, or out += a @ b if adding.
 
     a: (M, K), b: (K, N), out: (M, N), C-contiguous; one dtype, float32 or float64. `a` and `b` may be transposed views
-    (read without a copy) or have any other strides (copied first). `out` must not overlap them.
+    (read without a copy) or have any other strides (copied first). `out` must not overlap them. One caller at a time.
     """
     (M, N), K = out.shape, a.shape[1]
     if 0 in (M, N, K):
@@ -528,8 +527,7 @@ def product(a, b, out, adding):
         return
     W = ROWS if M <= N else 2 * BYTES // out.itemsize
     needed, threads = -(-min(M, N) // W) * (K_BLOCK * W + PADDING), numba.get_num_threads()
-    with _scratch_in_use:
-        _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), threads)
+    _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), threads)
 
 
 def _row_major(a):

@@ -6,7 +6,7 @@ Arrays are C-contiguous; tanh and squared_error take float32. kernels.py, which 
 import numba
 import numpy as np
 
-from nnlite.matmul import _jit_parallel
+from nnlite.matmul import jit_parallel
 
 CHUNK = 2**14  # numbers whose squares are summed at a time, in float32; the sums of the chunks are float64
 
@@ -21,7 +21,7 @@ ONE_FROM = np.float32(9.1)  # where tanh(x) rounds to 1
 SMALL = np.float32(4e-4)  # up to which tanh(x) = x - x^3 / 3 + ... rounds to x
 
 
-@_jit_parallel
+@jit_parallel
 def tanh(x, y, slope):
     """The loop calls no function, so that the compiler turns it into one over vectors, as it cannot with math.tanh."""
     for i in numba.prange(x.size):
@@ -38,7 +38,7 @@ def tanh(x, y, slope):
         slope[i] = np.float32(1) - t * t
 
 
-@_jit_parallel
+@jit_parallel
 def squared_error(prediction, target, scale, grad, sums):
     """sums[c] is that of chunk c, whichever thread adds it up: two runs agree to the last bit."""
     for c in numba.prange(sums.size):
@@ -52,7 +52,7 @@ def squared_error(prediction, target, scale, grad, sums):
         sums[c] = total
 
 
-@_jit_parallel
+@jit_parallel
 def take_levels(images, rows, levels, out):
     """out[n, c, i] = levels[value of channel c in pixel i of image rows[n]]"""
     for n in numba.prange(rows.size):
@@ -62,7 +62,7 @@ def take_levels(images, rows, levels, out):
                 out[n, c, i] = levels[pixels[i * channels + c]]
 
 
-@_jit_parallel
+@jit_parallel
 def adam_step(p, g, m, v, keep_m, take_m, keep_v, take_v, rate, v_scale, eps):
     """Seven passes over the memory, of which none is for a number between: reads p, g, m, v, writes p, m, v."""
     for i in numba.prange(p.size):

@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import numba
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from autoencoders import FCNAutoencoder
 from nnlite import Adam, kernels, mse_loss, use_backend
-from nnlite.kernels import backend, matmul, mean_squared_error, take_levels, tanh
+from nnlite.kernels import adam_step, backend, matmul, mean_squared_error, take_levels, tanh
 from nnlite.passes import CHUNK
 
 
@@ -69,10 +70,12 @@ def test_matmul_returns_a_new_product_or_fills_an_array_or_adds_to_it(rng, name)
     "a, b, out",
     [
         (np.ones((2, 3)), np.ones((2, 4)), None),
+        (np.ones((2, 3)), np.ones(3), None),
         (np.ones((2, 3)), np.ones((3, 4)), np.ones((4, 2))),
         (np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4), int)),
+        (np.ones((2, 3)), np.ones((3, 4)), np.broadcast_to(1.0, (2, 4))),
     ],
-    ids=["factors", "out", "dtype"],
+    ids=["factors", "vector", "out", "dtype", "read-only"],
 )
 def test_what_does_not_fit_is_refused(name, a, b, out):
     with use_backend(name), pytest.raises(ValueError, match="matmul: .*, wanted"):
@@ -142,10 +145,30 @@ def test_levels_are_taken_channel_first(rng, rows):
         assert ours[0, 6 + 4] == levels[images[rows[0], 1, 1, 1]]  # channel 1, row 1, column 1
 
 
-@pytest.mark.parametrize("row", [-1, 5])
-def test_a_row_that_does_not_exist_is_refused_not_read(row):
-    with use_backend("numba"), pytest.raises(IndexError, match=f"rows are {row} to {row}, wanted 0 to 4"):
-        take_levels(np.zeros((5, 2, 2, 3), np.uint8), np.array([row]), np.zeros(256, np.float32))
+@pytest.mark.parametrize("rows", [[-1], [5], [[0, 1]]])
+@pytest.mark.parametrize("name", ["numba", "numpy"])
+def test_a_row_that_does_not_exist_is_refused_not_read(name, rows):
+    with use_backend(name), pytest.raises(IndexError, match="rows are .+, wanted a list of numbers from 0 to 4"):
+        take_levels(np.zeros((5, 2, 2, 3), np.uint8), np.array(rows), np.zeros(256, np.float32))
+
+
+@pytest.mark.parametrize("name", ["numba", "numpy"])
+def test_a_gradient_of_another_shape_is_refused_not_read(name):
+    p, m, v = np.zeros((3, 3, 4))
+    with use_backend(name), pytest.raises(ValueError, match=r"a gradient has shape \(4,\), wanted .+ \(3, 4\)"):
+        adam_step(p, np.ones(4), m, v, 0.9, 0.999, 1e-3, 1.0, 1e-8)
+
+
+def test_several_threads_may_multiply_at_a_time(rng):
+    a, b = rng.standard_normal((2, 300, 300)).astype(np.float32)
+    expected, products = a @ b, []
+    with use_backend("numba"):
+        threads = [threading.Thread(target=lambda: products.extend(matmul(a, b) for _ in range(50))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(products) == 200 and all(np.allclose(product, expected, atol=1e-3) for product in products)
 
 
 class NoOperand(np.ndarray):

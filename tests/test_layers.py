@@ -246,3 +246,19 @@ def test_both_backends_compute_the_same(layer, rng):
             y = layer(x)
             results.append([y, layer.backward(np.cos(y)), *(parameter.grad.copy() for parameter in layer.parameters())])
     assert all(np.allclose(a, b, rtol=1e-13, atol=1e-15) for a, b in zip(*results))
+
+
+def test_a_gradient_set_after_zero_grad_stays():
+    parameter = Parameter(np.zeros(3))
+    parameter.zero_grad()
+    parameter.grad = np.ones(3)
+    assert (parameter.grad == 1).all()
+
+
+def test_what_is_added_to_zeros_is_the_product_and_then_the_sum(rng):
+    parameter, (a, b) = Parameter(np.zeros((3, 3))), rng.standard_normal((2, 3, 3))
+    parameter.grad[...] = 7
+    parameter.zero_grad()
+    for times in (1, 2):
+        parameter.add_to_grad(a, b)
+        assert np.allclose(parameter.grad, times * a @ b)

@@ -1,5 +1,8 @@
 """The products: equal to NumPy's within the rounding of K additions, for every shape, memory order and thread count."""
 
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -73,12 +76,51 @@ def test_products_at_the_edges_of_blocks_and_strips(shape, orders, adding, dtype
     check(*shape, dtype, *orders, adding)
 
 
-@pytest.mark.parametrize("batch", [1, 7, 64])
-def test_the_products_of_the_model(batch):
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("adding", [False, True])
+@pytest.mark.parametrize("batch", [1, 7, 256])  # 256 takes several slabs
+def test_the_products_of_the_model(batch, adding, dtype):
     for inputs, outputs in ((12288, 512), (512, 24), (24, 512), (512, 12288)):
-        check(batch, outputs, inputs, np.float32, b_order="columns")  # y = x W^T
-        check(batch, inputs, outputs, np.float32)  # dx = dy W
-        check(outputs, inputs, batch, np.float32, a_order="columns", adding=True)  # dW += dy^T x
+        check(batch, outputs, inputs, dtype, b_order="columns", adding=adding)  # y = x W^T
+        check(batch, inputs, outputs, dtype, adding=adding)  # dx = dy W
+        check(outputs, inputs, batch, dtype, a_order="columns", adding=adding)  # dW = dy^T x
+
+
+BETWEEN_PAGES_THAT_NOBODY_MAY_TOUCH = """
+import ctypes, mmap
+import numpy as np
+from nnlite.matmul import product
+
+PAGE, NOTHING, ALL = mmap.PAGESIZE, 0, 3
+protect, kept = ctypes.CDLL(None).mprotect, []
+
+def fenced(array, at_the_end):
+    pages = -(-array.nbytes // PAGE)
+    memory = mmap.mmap(-1, (pages + 2) * PAGE)
+    kept.append(memory)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for page in (0, pages + 1):
+        assert protect(ctypes.c_void_p(start + page * PAGE), ctypes.c_size_t(PAGE), NOTHING) == 0
+    offset = PAGE + (pages * PAGE - array.nbytes) * at_the_end
+    there = np.frombuffer(memory, array.dtype, array.size, offset).reshape(array.shape)
+    there[...] = array
+    return there
+
+rng = np.random.default_rng(0)
+for n in range(400):
+    M, N, K = rng.integers(1, 70, 3)
+    At, Bt, adding, at_the_end = rng.integers(0, 2, 4)
+    dtype = (np.float32, np.float64)[n % 2]
+    a, b = rng.standard_normal((K, M) if At else (M, K)), rng.standard_normal((N, K) if Bt else (K, N))
+    a, b, out = (fenced(x.astype(dtype), at_the_end) for x in (a, b, np.zeros((M, N))))
+    product(a.T if At else a, b.T if Bt else b, out, bool(adding))
+import os; os._exit(0)  # the fences would be in the way of cleaning up
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="wants mprotect")
+def test_no_product_reads_or_writes_outside_its_arrays():
+    subprocess.run([sys.executable, "-c", BETWEEN_PAGES_THAT_NOBODY_MAY_TOUCH], check=True)
 
 
 @pytest.mark.parametrize("M, N, K", [(0, 3, 2), (3, 0, 2), (3, 2, 0)])
@@ -89,15 +131,19 @@ def test_empty_products_are_0(M, N, K, adding):
     assert np.array_equal(out, np.full((M, N), 7.0 if adding else 0.0))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("adding", [False, True])
 @pytest.mark.parametrize("rows", [3, 6, 40])
-def test_nan_and_inf_come_out_where_numpy_has_them(rng, rows):
-    a, b, out = rng.standard_normal((rows, 9)), rng.standard_normal((9, 40)), np.zeros((rows, 40))
+def test_nan_and_inf_come_out_where_numpy_has_them(rng, rows, adding, dtype):
+    a, b = rng.standard_normal((rows, 9)).astype(dtype), rng.standard_normal((9, 40)).astype(dtype)
     a[2, 3], a[0, 0], b[5, 1], b[5, 39] = np.nan, np.inf, -np.inf, np.inf
+    out = np.zeros((rows, 40), dtype)
     with np.errstate(invalid="ignore"):
         expected = a @ b
-    product(a, b, out, False)
-    assert np.array_equal(np.isnan(out), np.isnan(expected))
-    assert np.array_equal(out[np.isinf(expected)], expected[np.isinf(expected)])
+    product(a, b, out, adding)
+    infinite = np.isinf(expected)
+    assert np.array_equal(np.isnan(out), np.isnan(expected)) and np.array_equal(np.isinf(out), infinite)
+    assert np.array_equal(out[infinite], expected[infinite])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
