@@ -99,7 +99,8 @@ class Race:
     def __init__(self, threads, images, folder):
         self.threads, self.images, self.folder = threads, images, folder
         variables = ("NUMBA", "OPENBLAS", "OMP", "MKL")
-        self.environment = dict(os.environ, **{f"{name}_NUM_THREADS": str(threads) for name in variables})
+        self.environment = os.environ | {f"{name}_NUM_THREADS": str(threads) for name in variables}
+        self.environment["NNLITE_BACKEND"] = "numba"
         self.names = [name for name in CONTENDERS if name not in PEERS or importlib.util.find_spec(PEERS[name])]
         self.processes = {name: self._start(name, self.environment) for name in self.names}
 
