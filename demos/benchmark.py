@@ -35,13 +35,8 @@ TURN = 0.3  # seconds of each turn that count, about
 WARM_UP = 8  # runs of each turn that do not count: threads wake, and train() gets the memory of its new model
 SAME = 1e-4  # relative difference of float32 losses that counts as none
 INFERENCE_BATCHES = (1, 256)
-PRODUCTS = (
-    "y = x W^T",
-    "dL/dW = dL/dy^T x",
-    "y = h V^T",
-    "dL/dV = dL/dy^T h",
-    "dL/dh = dL/dy V",
-)  # in contenders' order
+# in the order of Nnlite.products
+PRODUCTS = ("y = x W^T", "dL/dW = dL/dy^T x", "y = h V^T", "dL/dV = dL/dy^T h", "dL/dh = dL/dy V")
 
 
 def main(argv=None):
@@ -188,7 +183,7 @@ def text(results):
     ours = {batch: medians[OURS] for batch, medians in step.items()}
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
 
-    rows = [[name, *(_cell(medians[name], medians[base]) for medians in step.values())] for name in step[min(step)]]
+    rows = _rows(step, base)
     peers = [name for name in step[min(step)] if name in PEERS]
     if peers:
         fastest = {batch: min(peers, key=lambda name: np.median(medians[name])) for batch, medians in step.items()}
@@ -197,21 +192,9 @@ def text(results):
     rows.append(["nnlite / its train()", *(_ratio(ours[b], step[b]["nnlite, train()"]) for b in step)])
     rows.append(["bound", *(f"{1e3 * bound[b]:.1f}" for b in step)])
     rows.append(["bound / nnlite", *(f"{bound[b] / np.median(ours[b]):.0%}" for b in step)])
-    of_infer = [
-        [name, *(_cell(medians[name], medians[base]) for medians in infer.values())] for name in infer[min(infer)]
-    ]
-    of_products = [
-        [
-            name,
-            *(
-                _ratio(*(np.array(medians[who])[:, n] for who in ("naive NumPy", OURS)))
-                for medians in products.values()
-            ),
-        ]
-        for n, name in enumerate(PRODUCTS)
-    ]
-    sums = [[np.sum(medians[who], axis=1) for who in ("naive NumPy", OURS)] for medians in products.values()]
-    of_products.append(["their sum", *(_ratio(*each) for each in sums)])
+    pairs = [[np.array(medians[who]) for who in ("naive NumPy", OURS)] for medians in products.values()]
+    of_products = [[name, *(_ratio(blas[:, n], own[:, n]) for blas, own in pairs)] for n, name in enumerate(PRODUCTS)]
+    of_products.append(["their sum", *(_ratio(blas.sum(axis=1), own.sum(axis=1)) for blas, own in pairs)])
     paragraphs = [
         f"{results['machine']}, {results['threads']} in use; {versions}.",
         f"A training step: milliseconds, and how many times as fast as {base}. A time is the median of the rounds, a "
@@ -225,7 +208,7 @@ def text(results):
         "for their weights: how many times as fast as OpenBLAS, by which NumPy multiplies:",
         table(["", *(f"batch {batch}" for batch in products)], of_products),
         "A reconstruction:",
-        table(["", *(f"batch {batch}" for batch in infer)], of_infer),
+        table(["", *(f"batch {batch}" for batch in infer)], _rows(infer, base)),
         f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
         f"compiled, {start['cached']:.1f} s if they are cached.",
     ]
@@ -242,8 +225,13 @@ def _ratio(times, faster):
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def _cell(times, base):
-    return f"{1e3 * np.median(times):.1f}" + ("" if times is base else f", {_ratio(base, times)}")
+def _rows(by_batch, base):
+    """A row a contender: milliseconds, and how many times as fast as `base`."""
+
+    def cell(medians, name):
+        return f"{1e3 * np.median(medians[name]):.1f}" + (name != base) * f", {_ratio(medians[base], medians[name])}"
+
+    return [[name, *(cell(medians, name) for medians in by_batch.values())] for name in by_batch[min(by_batch)]]
 
 
 if __name__ == "__main__":
