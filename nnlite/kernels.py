@@ -97,7 +97,7 @@ def matmul(a, b, out=None, add=False):
 
     a: (M, K), b: (K, N), result: (M, N), row-major. Transposed views such as `w.T` are read without a copy.
     The Numba backend takes float32 and float64; all else, complex numbers included, goes to the NumPy twin.
-    `out` must not overlap a or b. Raises ValueError if the shapes do not fit, or `out` is of another dtype or read-only.
+    `out` must not overlap a or b. Raises ValueError if shapes do not fit, or `out` is of another dtype or read-only.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"matmul: a has shape {a.shape} and b {b.shape}, wanted (M, K) and (K, N)")
