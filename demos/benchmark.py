@@ -41,10 +41,11 @@ PRODUCTS = ("y = x W^T", "dL/dW = dL/dy^T x", "y = h V^T", "dL/dV = dL/dy^T h", 
 
 def main(argv=None):
     parser = settings.parser("python -m demos.benchmark", __doc__)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     add = functools.partial(parser.add_argument, metavar="N", type=settings.positive)
     add("--batch-sizes", nargs="+", default=[64, 128, 256, 512], help="of the training step (default: 64 128 256 512)")
     add("--rounds", default=7, help="turns of each contender at each batch size (default: %(default)s)")
-    add("--threads", default=os.cpu_count(), help="of each contender (default: %(default)s, one a core)")
+    add("--threads", default=cores, help="of each contender (default: %(default)s, one a core)")
     options = settings.parse(parser, argv)
     with use_backend("numba"):
         if backend() != "numba":

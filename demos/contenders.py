@@ -17,9 +17,6 @@ from autoencoders import FCNAutoencoder, ImageSet, train
 from nnlite import Adam, kernels, mse_loss, use_backend
 
 LR, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
-NEW_MEMORY = (
-    8  # first steps of train() that do not count: its model is new, and new memory slow; the others keep theirs
-)
 STEPS = 3  # over which the losses of all contenders must agree
 FCN_SIZES = ((12288, 512), (512, 24), (24, 512), (512, 12288))  # (in, out) of the Linears
 

@@ -166,13 +166,13 @@ def take_levels(images, rows, levels):
     rows: (n,) indices; levels: (256,). Raises IndexError if a row is not one of the N.
     """
     N, H, W, C = images.shape
-    rows = np.asarray(rows, np.intp)
-    if rows.ndim != 1 or not ((0 <= rows) & (rows < N)).all():
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((0 <= rows) & (rows < N)).all():
         raise IndexError(f"rows are {rows}, wanted a list of numbers from 0 to {N - 1}")
     if images.dtype == np.uint8 and images.flags.c_contiguous and levels.shape == (256,) and backend() == "numba":
         out = np.empty((len(rows), C, H * W), levels.dtype)
         with _one_caller:
-            passes.take_levels(_read_only(images), _flat(rows), _flat(levels), out)
+            passes.take_levels(_read_only(images), _flat(rows.astype(np.intp)), _flat(levels), out)
     else:
         out = levels[np.moveaxis(images[rows], -1, 1)]
     return out.reshape(len(rows), C * H * W)
@@ -185,10 +185,10 @@ def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
     v <- beta2 v + (1 - beta2) g^2
     p <- p - rate m / (sqrt(v / v_weight) + eps)
 
-    Raises ValueError if g has another shape than p.
+    Raises ValueError if their shapes differ.
     """
-    if g.shape != p.shape:
-        raise ValueError(f"Adam: a gradient has shape {g.shape}, wanted that of its parameter, {p.shape}")
+    if not p.shape == g.shape == m.shape == v.shape:
+        raise ValueError(f"Adam: a parameter has shape {p.shape}, its gradient {g.shape}, its m and v {m.shape}")
     numbers = [p.dtype.type(number) for number in (beta1, 1 - beta1, beta2, 1 - beta2, rate, 1 / v_weight, eps)]
     if _in_numba(p, g, m, v) and all(array.flags.c_contiguous for array in (p, m, v)):
         with _one_caller:

@@ -20,7 +20,7 @@ Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, A
 2. Panels: packing. The tile reads 6 numbers of A and 2 L of B for k, then those for k + 1. In memory they lie far
    apart, so they are first copied to lie one after another: A in panels of 6 rows, B in panels of 2 L columns.
 3. Cache blocks. K is cut into blocks of 384; the first one sets C, unless it is to be added to, the others add to it.
-   Caches are small memories near the processor, the first level about 32 KB, the second 512 KB or more. So that all
+   Caches are small memories near the processor, the first level about 32 KB, the second 256 KB or more. So that all
    is still there when it is wanted again, the tiles of a block of K follow in this order (sizes for float32):
 
        for each 72 rows of A:                 108 KB, which stay in the second level
@@ -30,10 +30,10 @@ Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, A
 4. One thread pool. All threads together pack the smaller of A and B; then each takes a strip of 128 columns of the
    other (144 rows, if that is A), packs it for itself and multiplies, until no strip is left. A thread that the system
    slows down takes fewer. No two threads write to the same element of C, and each element is summed in the same order
-   whoever does it: two runs agree to the last bit. If K is so long that the smaller one's panels would not stay in a
-   cache, this is done for one slab of K after another.
+   whoever does it: two runs agree to the last bit. If the smaller one's panels hold more than a million numbers, this
+   is done for one slab of K after another.
 
-For an A of up to 5 rows nothing is used often enough to pay for packing: B is read once, as it lies.
+For an A of up to 5 rows, not transposed, nothing is used often enough to pay for packing: B is read once, as it lies.
 
 Reading: the loops begin at _product, near the end, and lead to _tile. Small letters a, b, c and o are positions in the
 numbers of A, B, C and out, taken row by row (.flat); `row` is how many numbers one row of an array is away from the
@@ -48,7 +48,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-_features = numba.config.CPU_FEATURES  # None, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME is set
+_features = numba.config.CPU_FEATURES  # None, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME sets it
 if _features is None:
     _features = binding.get_host_cpu_features().flatten()
 BYTES = 64 if "+avx512f" in _features else 32  # of a vector
@@ -458,9 +458,8 @@ def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads
         s1 = min(K, s0 + slab)
         for packing in (True, False):
             jobs[0] = 0
-            for t in numba.prange(
-                threads
-            ):  # which ends when all threads have: nobody multiplies what is not yet packed
+            # a prange ends when all threads have: nobody multiplies what is not packed yet
+            for t in numba.prange(threads):
                 if packing:
                     _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs)
                 else:
