@@ -1,5 +1,6 @@
 """Autoencoders of 64x64 colour images, built on nnlite."""
 
+from autoencoders.checkpoint import Checkpoint, Interrupted
 from autoencoders.faces import make_faces
 from autoencoders.fcn import FCNAutoencoder
 from autoencoders.images import ImageSet, load_images
@@ -10,9 +11,11 @@ from autoencoders.vae import VAE, code_use
 
 __all__ = [
     "VAE",
+    "Checkpoint",
     "FCNAutoencoder",
     "History",
     "ImageSet",
+    "Interrupted",
     "code_use",
     "gaussian_noise",
     "load_images",

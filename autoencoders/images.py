@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from autoencoders.faces import make_faces
 from nnlite.kernels import take_levels
-from nnlite.serialization import replacing
+from nnlite.serialization import open_file, read_header, replacing
 
 SHAPE = (64, 64, 3)
 EMBEDDED_COUNT = 4000
@@ -52,14 +52,14 @@ class ImageSet:
         self.name = name
         self.unreadable = unreadable
         self._array = array
-        self._rows = np.arange(len(array)) if rows is None else rows
+        self.rows = np.arange(len(array)) if rows is None else rows
 
     def __len__(self):
-        return len(self._rows)
+        return len(self.rows)
 
     def __getitem__(self, i):
         """uint8 (64, 64, 3), or (n, 64, 64, 3) if `i` is a slice or an array of indices; a copy."""
-        return np.array(self._array[self._rows[i]])
+        return np.array(self._array[self.rows[i]])
 
     def batches(self, batch_size, rng=None):
         """Yield float32 (batch_size, 12288), the last one shorter: every image once, in an order that `rng` draws."""
@@ -67,13 +67,13 @@ class ImageSet:
             raise ValueError(f"batch_size is {batch_size}, wanted at least 1")
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         for start in range(0, len(self), batch_size):
-            yield take_levels(self._array, self._rows[order[start : start + batch_size]], _LEVELS)
+            yield take_levels(self._array, self.rows[order[start : start + batch_size]], _LEVELS)
 
     def split(self, rng):
         """(training, validation): the last tenth of a permutation that `rng` draws, at least one image, validates."""
         if len(self) < 2:
             raise ValueError(f"{self.name}: found 1 image, wanted at least 2: one to train on, one to validate on")
-        rows = rng.permutation(self._rows)
+        rows = rng.permutation(self.rows)
         validation = max(1, round(VALIDATION_SHARE * len(rows)))
         return self._take(rows[:-validation]), self._take(rows[-validation:])
 
@@ -81,7 +81,7 @@ class ImageSet:
         """The ImageSet of `count` images that `rng` draws, or of the first ones."""
         if count > len(self):
             raise ValueError(f"{self.name}: found {len(self)} images, wanted {count}")
-        return self._take(self._rows[:count] if rng is None else rng.choice(self._rows, count, replace=False))
+        return self._take(self.rows[:count] if rng is None else rng.choice(self.rows, count, replace=False))
 
     def _take(self, rows):
         return ImageSet(self._array, self.name, rows, self.unreadable)
@@ -118,14 +118,18 @@ def load_images(path=None, *, count=None, rng=None):
 
 
 def _map_npy(path):
-    try:
-        return np.lib.format.open_memmap(path, mode="r")  # unlike np.load, it takes .npy alone, and never unpickles
-    except OSError:
-        raise
-    except Exception as error:  # a damaged header raises almost anything: it is parsed as Python
-        raise ValueError(
-            f"{path}: found no complete array of numbers, wanted a .npy file of images ({error})"
-        ) from None
+    with open_file(path) as file:
+        try:
+            header, size = read_header(file), os.fstat(file.fileno()).st_size
+            if header.dtype.hasobject:
+                raise ValueError("Python objects, which are never unpickled")
+            if size < header.offset + header.nbytes:
+                raise ValueError(f"{size} bytes for {header.dtype} {header.shape}")
+            return np.memmap(file, header.dtype, "r", header.offset, header.shape, header.order)
+        except Exception as error:  # a damaged header raises almost anything: it is parsed as Python
+            raise ValueError(
+                f"{path}: found no complete array of numbers, wanted a .npy file of images ({error})"
+            ) from None
 
 
 def _open_folder(folder):

@@ -1,14 +1,16 @@
-"""The training loop, and the two objectives that it can train for."""
+"""The training loop."""
 
 import math
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
 
+from autoencoders.objectives import NegativeELBO, SquaredError
 from autoencoders.vae import VAE
-from nnlite import Adam, mse_loss
+from nnlite import Adam
 
 EVALUATION_BATCH = 256
 
@@ -20,12 +22,18 @@ class History:
     train_loss: the mean over the epoch, each batch measured before its step, so that it lags behind; that of a VAE
     is of reconstructions from sampled codes. validation_loss: after the epoch, and therefore at first the smaller
     one; that of a VAE is of reconstructions from mu. Of a VAE alone: kl, the mean in nats, and sigma2.
+    best_weights: the model's state_dict() after the epoch of the smallest validation_loss.
     """
 
     train_loss: list = field(default_factory=list)
     validation_loss: list = field(default_factory=list)
     kl: list = field(default_factory=list)
     sigma2: list = field(default_factory=list)
+    best_weights: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def curves(self):
+        """The lists of numbers, by name."""
+        return {name: values for name, values in vars(self).items() if name != "best_weights"}
 
 
 def train(
@@ -41,6 +49,7 @@ def train(
     sigma2=None,
     beta=1.0,
     beta_warmup=0,
+    checkpoint=None,
 ):
     """Train `model` to reconstruct `images` and return a History.
 
@@ -56,8 +65,11 @@ def train(
     take in each further epoch the mean squared error of the sampled reconstructions of the one before. beta: the
     weight of the KL, which rises to it linearly over the first `beta_warmup` epochs.
 
+    checkpoint: a Checkpoint, which saves the state of the training from time to time.
+
     A bar on stderr, if that is a terminal, shows the epoch, the loss, images per second and the time left.
-    Raises FloatingPointError, naming epoch, step and array, at a loss that is not finite.
+    Raises FloatingPointError, naming epoch, step and array, at a loss or gradient that is not finite. Nothing that is
+    not finite is ever saved.
     """
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}, wanted at least 1")
@@ -65,91 +77,152 @@ def train(
         raise ValueError(f"train: sigma2, beta and beta_warmup are for a VAE, but the model is {type(model).__name__}")
     if validation is None:
         images, validation = images.split(rng)
-    objective = _NegativeELBO(model, rng, sigma2, beta, beta_warmup) if isinstance(model, VAE) else _SquaredError(model)
+    objective = NegativeELBO(model, rng, sigma2, beta, beta_warmup) if isinstance(model, VAE) else SquaredError(model)
     optimizer = Adam(model.parameters(), lr)
-    history = History()
-    with tqdm(total=epochs * len(images), unit=" images", disable=None) as bar:
-        for epoch in range(epochs):
+    run = _Run(model, optimizer, objective, rng, images, validation)
+    run.settings |= {"epochs": epochs, "batch_size": batch_size, "lr": lr, "corrupt": corrupt is not None}
+    run.settings |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup}
+    with nullcontext() if checkpoint is None else checkpoint.of(run), _bar(run, epochs, batch_size) as bar:
+        for epoch in range(run.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
-            means = defaultdict(float)
-            for step, x in enumerate(images.batches(batch_size, rng)):  # (N, D)
+            for x in run.batches(batch_size):  # (N, D)
                 shown = x if corrupt is None else corrupt(x, rng)  # (N, D)
                 optimizer.zero_grad()
                 measured = objective.gradients(shown, x, epoch)
-                if not all(map(math.isfinite, measured.values())):
-                    where = f"epoch {epoch + 1}, step {step + 1}"
-                    raise FloatingPointError(
-                        f"{where}: the loss is not finite, because of {_culprit(objective, shown)}"
-                    )
+                run.end_step(measured, shown)
                 optimizer.step()
-                for name, value in measured.items():
-                    means[name] += value * len(x) / len(images)
                 bar.set_postfix(loss=f"{measured['train_loss']:.4f}", refresh=False)
                 bar.update(len(x))
-            objective.end_epoch(means)
-            means["validation_loss"] = float(reconstruction_errors(model, validation).mean())
-            for name, value in means.items():
-                getattr(history, name).append(value)
-    return history
+                if checkpoint is not None:
+                    checkpoint.after_step()
+            run.end_epoch()
+            if checkpoint is not None:
+                checkpoint.after_step()
+    return run.history
 
 
-class _SquaredError:
-    """The mean squared error, of an autoencoder."""
+class _Run:
+    """All that changes while a model is trained: what a checkpoint keeps, and how it is set back to that.
 
-    def __init__(self, model):
-        self.model = model
+    epoch and step: how many are done, the steps of the current epoch. shuffle: the generator's state before it ordered
+    the images of the epoch. means: the sums so far of what the history will keep of it.
+    """
 
-    def gradients(self, x, target, epoch):
-        """Add the gradients of a batch, and return what a History keeps."""
-        loss, grad = mse_loss(self.model(x), target)  # (), (N, D)
-        self.model.backward(grad, input_grad=False)
-        return {"train_loss": float(loss)}
+    def __init__(self, model, optimizer, objective, rng, images, validation):
+        self.model, self.optimizer, self.objective, self.rng = model, optimizer, objective, rng
+        self.images, self.validation = images, validation
+        self.epoch = self.step = 0
+        self.shuffle = None
+        self.means = defaultdict(float)
+        self.history = History(best_weights=model.state_dict())
+        self.settings = {
+            "model": type(model).__name__,
+            "dtype": str(optimizer.parameters[0].data.dtype),
+            "images": [len(images), len(validation)],
+            "generator": type(rng.bit_generator).__name__,
+        }
 
-    def end_epoch(self, means):
-        pass
+    def position(self):
+        return f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch}"
 
-    def arrays(self, x):
-        """What the loss is made of, by name, in the order of its computation."""
-        return {"the reconstruction": self.model(x)}
+    def batches(self, batch_size):
+        """The batches of the epoch that are still to come: all, or fewer if the run was set back to within it."""
+        now = self.rng.bit_generator.state
+        if self.step == 0:
+            self.shuffle = now
+            return self.images.batches(batch_size, self.rng)
+        self.rng.bit_generator.state = self.shuffle
+        batches = self.images.batches(batch_size, self.rng)
+        for _ in range(self.step):
+            next(batches)
+        self.rng.bit_generator.state = now
+        return batches
+
+    def end_step(self, measured, x):
+        self.step += 1
+        if not all(map(math.isfinite, measured.values())):
+            self._stop("the loss", x)
+        for name, value in measured.items():
+            self.means[name] += value * len(x) / len(self.images)
+
+    def end_epoch(self):
+        self.objective.end_epoch(self.means)
+        self.means["validation_loss"] = float(reconstruction_errors(self.model, self.validation).mean())
+        if not math.isfinite(self.means["validation_loss"]):
+            self._stop("the validation loss", next(self.validation.batches(EVALUATION_BATCH)))
+        if self.means["validation_loss"] < min(self.history.validation_loss, default=math.inf):
+            self.history.best_weights = self.model.state_dict()
+        for name, value in self.means.items():
+            getattr(self.history, name).append(value)
+        self.epoch, self.step, self.means = self.epoch + 1, 0, defaultdict(float)
+
+    def _stop(self, what, x):
+        """Raise FloatingPointError with the name of the first array on the way to the loss that is not finite.
+
+        A gradient that is not makes the weights so in its step, and the loss of the next one.
+        """
+        name = _not_finite({"the images": x} | self._trained() | self.objective.arrays(x)) or "a sum that overflows"
+        raise FloatingPointError(f"{self.position()}: {what} is not finite, because of {name}")
+
+    def require_finite(self):
+        name = _not_finite(self._trained())
+        if name is not None:
+            raise FloatingPointError(f"{self.position()}: {name} is not finite")
+
+    def _trained(self):
+        """Adam's means by what they are of, the last layer's first, where backward begins; and the weights."""
+        m, v = self.optimizer.m, self.optimizer.v
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        of = [names[parameter] for parameter in self.optimizer.parameters]
+        arrays = {f"the gradient of {name}": array for name, array in reversed([*zip(of, m)])}
+        arrays |= {f"the squared gradient of {name}": array for name, array in reversed([*zip(of, v)])}
+        return arrays | {name: parameter.data for parameter, name in names.items()}
+
+    def arrays(self):
+        """What changes, by name; the arrays themselves, not copies."""
+        arrays = {f"model.{name}": parameter.data for name, parameter in self.model.named_parameters()}
+        arrays |= {f"best.{name}": array for name, array in self.history.best_weights.items()}
+        for name, each in (("m", self.optimizer.m), ("v", self.optimizer.v)):
+            arrays |= {f"adam.{name}.{position}": array for position, array in enumerate(each)}
+        return arrays
+
+    def split(self):
+        """What stays: the rows of the images that are trained and validated on."""
+        return {"split.training": self.images.rows, "split.validation": self.validation.rows}
+
+    def numbers(self):
+        """What changes beside the arrays, for JSON."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "adam.t": self.optimizer.t,
+            "sigma2": self.objective.sigma2,
+            "means": self.means,
+            "history": self.history.curves(),
+            "shuffle": self.shuffle,
+            "generator": self.rng.bit_generator.state,
+        }
+
+    def restore(self, numbers, arrays):
+        """Set everything back to what arrays() and numbers() were."""
+        self.epoch, self.step, self.shuffle = numbers["epoch"], numbers["step"], numbers["shuffle"]
+        self.optimizer.t, self.objective.sigma2 = numbers["adam.t"], numbers["sigma2"]
+        self.means = defaultdict(float, numbers["means"])
+        self.history = History(**numbers["history"], best_weights=self.history.best_weights)
+        self.rng.bit_generator.state = numbers["generator"]
+        for name, array in self.arrays().items():
+            array[...] = arrays[name]
 
 
-class _NegativeELBO:
-    """VAE.loss, with its sigma2 and beta of each epoch."""
-
-    def __init__(self, model, rng, sigma2, beta, beta_warmup):
-        self.model, self.rng, self.beta, self.beta_warmup = model, rng, beta, beta_warmup
-        self.estimate = sigma2 is None
-        self.sigma2 = 1.0 if self.estimate else sigma2
-
-    def gradients(self, x, target, epoch):
-        noise = self.rng.standard_normal((len(x), self.model.decoder[0].weight.data.shape[1]), x.dtype)  # (N, Z)
-        beta = self.beta * min(1, (epoch + 1) / max(1, self.beta_warmup))
-        _, reconstruction, kl = self.model.loss(x, noise, target=target, sigma2=self.sigma2, beta=beta)
-        # Times 2 sigma2 / D, the loss is the mean squared error + 2 sigma2 / D beta KL + a constant. Its scale then
-        # stays as it is when sigma2 falls; Adam, whose averages lag behind, would otherwise take larger steps.
-        self.model.backward(2 * self.sigma2 / x.shape[1], input_grad=False)
-        # reconstruction = D / (2 sigma2) error + D/2 log(2 pi sigma2), solved for the mean squared error
-        error = 2 * self.sigma2 / x.shape[1] * reconstruction - self.sigma2 * np.log(2 * np.pi * self.sigma2)
-        return {"train_loss": float(error), "kl": float(kl)}
-
-    def end_epoch(self, means):
-        means["sigma2"] = self.sigma2
-        if self.estimate:
-            self.sigma2 = means["train_loss"]  # the minimiser of the loss: see VAE.loss
-
-    def arrays(self, x):
-        mu, logvar = self.model.encode(x)
-        return {"mu": mu, "logvar": logvar, "exp(logvar)": np.exp(logvar), "mu * mu": mu * mu}
+def _bar(run, epochs, batch_size):
+    done = run.epoch * len(run.images) + run.step * batch_size
+    return tqdm(total=epochs * len(run.images), initial=done, unit=" images", disable=None)
 
 
-def _culprit(objective, x):
-    """The name of the first array on the way to the loss that is not finite."""
-    weights = {name: parameter.data for name, parameter in objective.model.named_parameters()}
-    for name, array in ({"the images": x} | weights | objective.arrays(x)).items():
-        if not np.isfinite(array).all():
-            return name
-    return "a sum that overflows"
+def _not_finite(arrays):
+    """The name of the first array that is not finite, or None."""
+    return next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
 
 
 def reconstruction_errors(model, images):

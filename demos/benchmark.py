@@ -51,7 +51,7 @@ def main(argv=None):
         if backend() != "numba":
             settings.fail(options.prog, "found no Numba that compiles, wanted it for nnlite")
     settings.make_folder(options)
-    with tempfile.TemporaryDirectory() as folder:
+    with settings.one_line_of_errors(options.prog), tempfile.TemporaryDirectory() as folder:
         images, count = Path(folder) / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES)
         np.save(images, make_faces(count, np.random.default_rng(options.seed))[0])
         race = Race(options.threads, images, folder)
@@ -61,8 +61,8 @@ def main(argv=None):
             settings.fail(options.prog, error)
         finally:
             race.end()
-    save_figure(options, "benchmark.png", benchmark_figure(results["step"], results["bound"]))
-    save_results(options, "benchmark", "# Speed", results, text(results))
+        save_figure(options, "benchmark.png", benchmark_figure(results["step"], results["bound"]))
+        save_results(options, "benchmark", "# Speed", results, text(results))
 
 
 def measure(race, options):

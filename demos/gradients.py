@@ -27,10 +27,8 @@ def main(argv=None):
         show(BUGS[options.bug], np.random.default_rng(options.seed))
         return
     settings.make_folder(options)
-    try:
+    with settings.one_line_of_errors(options.prog):
         run(options)
-    except OSError as error:
-        settings.fail(options.prog, error)
 
 
 def run(options, training_set=None, validation_set=None):

@@ -1,15 +1,17 @@
 """The options that the demos share. Bad input ends a demo with one line on stderr and exit status 2."""
 
 import argparse
+import contextlib
 import functools
 import math
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from autoencoders import load_images
+from autoencoders import Interrupted, load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.kernels import backend
 
@@ -23,12 +25,27 @@ def start(prog, description, argv, *demos):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other."""
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     options = _parse_training(prog, description, argv)
-    training_set, validation_set = _open_images(options)
-    for demo in demos:
-        try:
+    with one_line_of_errors(prog):
+        training_set, validation_set = _open_images(options)
+        for demo in demos:
             demo(options, training_set, validation_set)
-        except OSError as error:  # the disk is full, or a folder stands where a file should go
-            fail(prog, error)
+
+
+@contextlib.contextmanager
+def one_line_of_errors(prog):
+    """What may go wrong in a run that was begun well, and a signal that ends it, is one line and an exit status."""
+    try:
+        yield
+    except OSError as error:  # the disk is full, or a folder stands where a file should go
+        fail(prog, f"{error.filename}: {error.strerror}" if error.filename else error)
+    except FloatingPointError as error:
+        fail(prog, error)
+    except Interrupted as stop:
+        print(f"{prog}: {stop}; --resume goes on from there", file=sys.stderr)
+        raise SystemExit(128 + stop.signal) from None
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def parser(prog, description):
@@ -69,6 +86,15 @@ def _parse_training(prog, description, argv):
         type=_element,
         help="element to scale beside element 0 (default: that which changes the picture most)",
     )
+    add(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        type=_seconds,
+        default=60,
+        help="time between two saves of a training's state (default: %(default)s)",
+    )
+    resume = "go on with the training that was interrupted in the folder of --out, with the same settings"
+    with_training.add_argument("--resume", action="store_true", help=resume)
     quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
     with_training.add_argument("--quick", action="store_true", help=quick)
     options = parse(with_training, argv)
@@ -148,6 +174,16 @@ def _natural(text):
 
 def _element(text):
     return _integer(text, 1, LATENT_FEATURES - 1)
+
+
+def _seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted a number of seconds, 0 or more")
+    return value
 
 
 def _integer(text, smallest, largest=math.inf):

@@ -1,13 +1,26 @@
 """The trained models of the demos: each is trained once, and reused by every demo of the same settings."""
 
-import dataclasses
 import hashlib
 import json
 import time
 from pathlib import Path
 
 import nnlite
-from autoencoders import VAE, FCNAutoencoder, History, faces, fcn, gaussian_noise, images, noise, train, training, vae
+from autoencoders import (
+    VAE,
+    Checkpoint,
+    FCNAutoencoder,
+    History,
+    faces,
+    fcn,
+    gaussian_noise,
+    images,
+    noise,
+    objectives,
+    train,
+    training,
+    vae,
+)
 from demos import settings
 from demos.output import save_text
 from nnlite import load_weights, save_weights
@@ -15,7 +28,7 @@ from nnlite import load_weights, save_weights
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
     *sorted(Path(nnlite.__file__).parent.glob("*.py")),
-    *(module.__file__ for module in (faces, fcn, images, noise, training, vae, settings)),
+    *(module.__file__ for module in (faces, fcn, images, noise, objectives, training, vae, settings)),
     __file__,
 ]
 SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()
@@ -31,7 +44,8 @@ MODELS = {  # the class, and what train() is told beside the options
 def trained(name, options, training_set, validation_set):
     """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
 
-    name: one of MODELS; NAME.npz will hold the weights, and NAME.json the settings and the history.
+    name: one of MODELS; NAME.npz will hold the weights, and NAME.json the settings and the history. Until then,
+    NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
     """
     weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
     wanted = _settings(options, training_set, validation_set)
@@ -50,22 +64,41 @@ def trained(name, options, training_set, validation_set):
         reason = f"none saved in {options.out}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"those saved in {options.out} are damaged ({error})"
-    print(f"weights   training: {reason}", flush=True)
-    start = time.perf_counter()
-    history = train(
-        model,
-        training_set,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        rng=rng,
-        validation=validation_set,
-        **extra,
+    checkpoint = Checkpoint(
+        options.out / f"{name}.checkpoint.npz",
+        every=options.checkpoint_every,
+        resume=options.resume,
+        settings=wanted,
     )
+    print(f"weights   {_beginning(checkpoint, reason)}", flush=True)
+    start = time.perf_counter()
+    try:
+        history = train(
+            model,
+            training_set,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            rng=rng,
+            validation=validation_set,
+            checkpoint=checkpoint,
+            **extra,
+        )
+    except ValueError as error:  # of the checkpoint
+        settings.fail(options.prog, f"{error}; without --resume, the training begins anew")
     record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
     save_weights(weights, model)
-    save_text(options, record.name, json.dumps({"settings": wanted, "history": dataclasses.asdict(history)}, indent=2))
+    save_text(options, record.name, json.dumps({"settings": wanted, "history": history.curves()}, indent=2))
+    checkpoint.path.unlink(missing_ok=True)
     print(f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}\n", flush=True)
     return model, history
+
+
+def _beginning(checkpoint, reason):
+    if not checkpoint.path.exists():
+        return f"training: {reason}"
+    if checkpoint.resume:
+        return f"training, resumed: {checkpoint.path}"
+    return f"training: {reason}; an interrupted training is in {checkpoint.path}, which --resume would go on with"
 
 
 def _settings(options, training_set, validation_set):

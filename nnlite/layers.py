@@ -103,28 +103,35 @@ class Layer:
 
         Raises ValueError, having changed nothing, that names every missing, unexpected and unfit array.
         """
-        own = dict(self.named_parameters())
-        faults = [f"missing {name}" for name in own if name not in state]
-        faults += [f"unexpected {name}" for name in state if name not in own]
-        faults += [
-            f"{name} has shape {np.shape(state[name])}, wanted {parameter.data.shape}"
-            for name, parameter in own.items()
-            if name in state and np.shape(state[name]) != parameter.data.shape
-        ]
-        faults += [
-            f"{name} is {np.asarray(state[name]).dtype}, wanted {parameter.data.dtype}"
-            for name, parameter in own.items()
-            if name in state and not np.can_cast(np.asarray(state[name]).dtype, parameter.data.dtype, "same_kind")
-        ]
+        state = {name: np.asarray(array) for name, array in state.items()}
+        own = {name: parameter.data for name, parameter in self.named_parameters()}
+        faults = misfits(state, own)
         if faults:
             raise ValueError(f"state_dict does not fit {type(self).__name__}: " + "; ".join(faults))
-        for name, parameter in own.items():
-            parameter.data[...] = state[name]
+        for name, array in own.items():
+            array[...] = state[name]
 
     def __repr__(self):
         layers = [(name, child) for name, child in self._children() if isinstance(child, Layer)]
         lines = [f"\n  ({name}): " + repr(layer).replace("\n", "\n  ") for name, layer in layers]
         return f"{type(self).__name__}({''.join(lines)}" + ("\n)" if lines else ")")
+
+
+def misfits(found, wanted):
+    """A text for each name that is missing or unexpected and each array of another shape or unfit dtype.
+
+    found, wanted: by name, arrays or whatever has a shape and a dtype.
+    """
+    faults = [f"missing {name}" for name in wanted if name not in found]
+    faults += [f"unexpected {name}" for name in found if name not in wanted]
+    both = [(name, found[name], array) for name, array in wanted.items() if name in found]
+    faults += [f"{name} has shape {a.shape}, wanted {b.shape}" for name, a, b in both if a.shape != b.shape]
+    faults += [
+        f"{name} is {a.dtype}, wanted {b.dtype}"
+        for name, a, b in both
+        if not np.can_cast(a.dtype, b.dtype, "same_kind")
+    ]
+    return faults
 
 
 class Linear(Layer):

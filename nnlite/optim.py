@@ -56,13 +56,13 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         self.betas = betas
         self.eps = eps
-        self._t = 0
-        self._m = [np.zeros_like(p.data) for p in self.parameters]
-        self._v = [np.zeros_like(p.data) for p in self.parameters]
+        self.t = 0
+        self.m = [np.zeros_like(p.data) for p in self.parameters]
+        self.v = [np.zeros_like(p.data) for p in self.parameters]
 
     def step(self):
         beta1, beta2 = self.betas
-        self._t += 1
-        m_weight, v_weight = 1 - beta1**self._t, 1 - beta2**self._t
-        for p, m, v in zip(self.parameters, self._m, self._v):
+        self.t += 1
+        m_weight, v_weight = 1 - beta1**self.t, 1 - beta2**self.t
+        for p, m, v in zip(self.parameters, self.m, self.v):
             kernels.adam_step(p.data, p.grad, m, v, beta1, beta2, self.lr / m_weight, v_weight, self.eps)

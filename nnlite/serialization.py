@@ -1,44 +1,184 @@
-"""Weights on disk: an .npz file of plain arrays under PyTorch's names, without pickle."""
+"""Arrays on disk: .npz files under PyTorch's names, without pickle, written whole or not at all, read with distrust.
+
+A file may come from anywhere, and a process may be killed at any instant. So what is written takes the place of an
+earlier file only when it is complete and on the disk; and of what is read, names, shapes and dtypes are compared with
+those wanted before any memory is taken for the data.
+"""
 
 import contextlib
+import glob
+import io
+import math
 import os
+import stat
+import time
+import uuid
+import zipfile
+from typing import NamedTuple
 
 import numpy as np
+
+from nnlite.layers import misfits
+
+ABANDONED = 600  # seconds without a write after which a part is taken for that of a process that was killed
+MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
+MAX_TEXT = 2**24  # bytes
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """Open a file for writing bytes that takes the place of `path` when the block ends without an exception."""
-    part = f"{path}.{os.getpid()}.part"  # another process that writes the same file has a part of its own
+    """Open a file for writing bytes that takes the place of `path` when the block ends without an exception.
+
+    Whenever the process is killed, `path` is the earlier file or the whole new one. Raises OSError that names `path`.
+    """
+    _delete_abandoned(path)
+    part = f"{path}.{uuid.uuid4().hex}.part"  # in the same folder, and another one for whoever writes the same file
     try:
-        with open(part, "wb") as file:
+        with open(part, "xb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # else a crash of the machine could leave the new name without its bytes
         os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.unlink(part)
+        if isinstance(error, OSError) and error.filename in (None, part):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
+    _sync_folder(os.path.dirname(os.path.abspath(path)))
+
+
+def _delete_abandoned(path):
+    for part in glob.glob(f"{glob.escape(os.fspath(path))}.*.part"):
+        with contextlib.suppress(OSError):  # another process may delete it first
+            if time.time() - os.stat(part).st_mtime > ABANDONED:
+                os.unlink(part)
+
+
+def _sync_folder(folder):
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere, folders cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def save_weights(path, model):
     """Write the model's state_dict() to `path`. An earlier file there stays as it is until the new one is complete."""
-    with replacing(path) as file:
-        np.savez(file, **model.state_dict())
+    save_arrays(path, {name: parameter.data for name, parameter in model.named_parameters()})
 
 
 def load_weights(path, model):
-    """Read what save_weights wrote into `model`.
+    """Read what save_weights, or np.savez of a PyTorch state dict, wrote into `model`.
 
-    Raises OSError if `path` cannot be opened, and ValueError, with the model unchanged, if it is no .npz file of
-    arrays or does not fit the model.
+    Takes no more memory than a second model. Raises OSError if `path` cannot be opened, and ValueError, with the model
+    unchanged, if it is damaged, holds nan or inf, or does not fit the model; it names every missing, unexpected and
+    unfit array.
     """
-    with open(path, "rb") as file:
+    with open_npz(path) as npz:
+        model.load_state_dict(npz.read({name: parameter.data for name, parameter in model.named_parameters()}))
+
+
+def save_arrays(path, arrays):
+    """Write {name: array} as an .npz file."""
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), version=(1, 0), allow_pickle=False)
+
+
+@contextlib.contextmanager
+def open_npz(path):
+    """The Npz of a file. Whatever the block finds wrong with it is a ValueError that names it."""
+    with open_file(path) as file:
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                state = {name: arrays[name] for name in arrays.files}
+            yield Npz(file)
+        except Unfit as error:
+            raise ValueError(f"{path}: {error}") from None
         except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
-            raise ValueError(f"{path}: found no weights, wanted an .npz file of arrays ({error})") from None
-    try:
-        model.load_state_dict(state)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{path}: found no intact .npz file of arrays ({error})") from None
+
+
+def open_file(path):
+    """open(path, "rb"), but of a file alone: to open a pipe is to wait for one who writes to it."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(f"{path}: found a folder, pipe or device, wanted a file")
+    return open(path, "rb")
+
+
+class Unfit(ValueError):
+    """An intact file holds something other than what is wanted."""
+
+
+class Npz:
+    """The arrays of an open .npz file. None is read before its header has been compared with what is wanted."""
+
+    def __init__(self, file):
+        self._archive = zipfile.ZipFile(file)
+        self._members, self._headers = {}, {}
+        for member in self._archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in self._members or not name.isprintable():
+                raise Unfit(f"found the name {name!r}, wanted printable ones, each once")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # those read in bounded pieces
+                raise Unfit(f"found {name!r} in compression {member.compress_type}, wanted none or deflate")
+            with self._archive.open(member) as data:
+                self._members[name], self._headers[name] = member, read_header(data)
+
+    def read(self, wanted):
+        """{name: array}, with the names, shapes and dtypes of the arrays `wanted`."""
+        faults = misfits(self._headers, wanted)
+        if faults:
+            raise Unfit("; ".join(faults))
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
+            arrays = {name: self._array(name).astype(array.dtype, copy=False) for name, array in wanted.items()}
+        faults = [f"{name} holds nan or inf" for name, array in arrays.items() if not np.isfinite(array).all()]
+        if faults:
+            raise Unfit("; ".join(faults))
+        return arrays
+
+    def pop_text(self, name):
+        """The text in the bytes of an array of at most MAX_TEXT of them; later no longer among the arrays."""
+        header = self._headers.get(name)
+        if header is None or header.dtype != np.uint8 or header.nbytes > MAX_TEXT:
+            raise Unfit(f"found no text {name!r}")
+        text = self._array(name).tobytes().decode()
+        del self._headers[name]
+        return text
+
+    def _array(self, name):
+        header = self._headers[name]
+        array = np.empty(header.shape, header.dtype, order=header.order)
+        with self._archive.open(self._members[name]) as data:
+            data.seek(header.offset)
+            count = data.readinto(array.reshape(-1, order="A").view(np.uint8))
+            if count < array.nbytes or data.read(1):  # which, at the end, compares the checksum
+                raise Unfit(f"found {name!r} shorter or longer than its header says")
+        return array
+
+
+class Header(NamedTuple):
+    """What the header of a .npy file says of its array, and at which byte of the file that begins."""
+
+    dtype: np.dtype
+    shape: tuple
+    order: str
+    offset: int
+
+    @property
+    def nbytes(self):
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(file):
+    """The Header of the .npy file that `file` is at the beginning of. Raises ValueError if there is none."""
+    start = io.BytesIO(file.read(MAX_HEADER))  # a forged header may say that it is 4 GB long
+    version = np.lib.format.read_magic(start)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"found .npy version {version}, wanted 1.0 or 2.0")
+    shape, fortran_order, dtype = readers[version](start)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"found shape {shape}, wanted no negative number")
+    return Header(dtype, shape, "F" if fortran_order else "C", start.tell())

@@ -89,7 +89,7 @@ def test_count_takes_the_first_images_or_draws_them(tmp_path, images):
     path = save(tmp_path / "images.npy", images)
     assert np.array_equal(load_images(path, count=3)[:], images[:3])
     drawn = load_images(path, count=25, rng=np.random.default_rng(0))
-    assert not np.array_equal(drawn[:], images) and len(np.unique(drawn._rows)) == 25
+    assert not np.array_equal(drawn[:], images) and len(np.unique(drawn.rows)) == 25
 
 
 def test_without_a_path_there_are_embedded_faces():

@@ -1,0 +1,265 @@
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from autoencoders import (
+    VAE,
+    Checkpoint,
+    FCNAutoencoder,
+    Interrupted,
+    checkpoint,
+    gaussian_noise,
+    load_images,
+    train,
+    training,
+)
+
+SETTINGS = {
+    "fcn": (FCNAutoencoder, {}),
+    "denoising": (FCNAutoencoder, {"corrupt": gaussian_noise(0.5)}),
+    "vae": (VAE, {"beta": 0.5, "beta_warmup": 2}),
+}
+STEPS = 3 * 3  # epochs, batches of 36 images
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return load_images(count=40)
+
+
+def run(faces, kind="fcn", **settings):
+    """Train, and return all that train() leaves: (weights, best weights, history, the generator's next number)."""
+    model_class, extra = SETTINGS[kind]
+    model = model_class(hidden_features=8, latent_features=4, rng=np.random.default_rng(1))
+    rng = settings.pop("rng", None) or np.random.default_rng(0)
+    history = train(model, faces, **{"epochs": 3, "batch_size": 15, "rng": rng, **extra, **settings})
+    return model.state_dict(), history.best_weights, history, rng.random()
+
+
+def same(found, wanted):
+    """Whether two runs left the same, to the bit."""
+    (*weights, history, number), (*wanted_weights, wanted_history, wanted_number) = found, wanted
+    return (history, number) == (wanted_history, wanted_number) and all(
+        a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+        for a, b in zip(weights, wanted_weights)
+    )
+
+
+def killed_after(saves, faces, path, monkeypatch, kind="fcn", settings=None, **arguments):
+    """Train with a checkpoint after every step, and die after so many of them."""
+    left, save = [saves], checkpoint.save_arrays
+
+    def counted(path, arrays):
+        save(path, arrays)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(checkpoint, "save_arrays", counted)
+        run(faces, kind, checkpoint=Checkpoint(path, every=0, settings=settings), **arguments)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_run_that_died_after_any_checkpoint_ends_as_if_it_had_not(faces, tmp_path, monkeypatch, kind):
+    undisturbed = run(faces, kind)
+    for saves in range(1, STEPS + 3 + 1):  # after every step and every epoch
+        killed_after(saves, faces, tmp_path / "run.npz", monkeypatch, kind)
+        assert same(run(faces, kind, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True)), undisturbed)
+
+
+def test_checkpoints_change_nothing(faces, tmp_path):
+    assert same(run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", every=0)), run(faces))
+
+
+def test_the_best_weights_are_those_of_the_smallest_validation_loss(faces, monkeypatch):
+    errors = iter([[0.3], [0.1], [0.2]])
+    weights = []
+
+    def validation_error(model, images):
+        weights.append(model.state_dict())
+        return np.array(next(errors))
+
+    monkeypatch.setattr(training, "reconstruction_errors", validation_error)
+    _, best, _, _ = run(faces)
+    assert all(np.array_equal(best[name], weights[1][name]) for name in best)
+    assert not np.array_equal(best["encoder.0.weight"], weights[2]["encoder.0.weight"])
+
+
+class Signalling:
+    """A corruption that sends this process a signal at its second call."""
+
+    def __init__(self, *numbers):
+        self.numbers, self.calls = numbers, 0
+
+    def __call__(self, x, rng):
+        self.calls += 1
+        if self.calls == 2:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+        return x
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_the_step_finish_saves_and_says_where(faces, tmp_path, number, status):
+    path, handlers = tmp_path / "run.npz", [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(
+        Interrupted, match=f"stopped by {number.name} after epoch 1, step 2, saved in .*run.npz"
+    ) as stop:
+        run(faces, corrupt=Signalling(number), checkpoint=Checkpoint(path))
+    assert 128 + stop.value.signal == status
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    resumed = run(faces, corrupt=Signalling(), checkpoint=Checkpoint(path, resume=True))
+    assert same(resumed, run(faces, corrupt=Signalling()))
+
+
+def test_a_second_ctrl_c_stops_at_once(faces, tmp_path):
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(faces, corrupt=Signalling(signal.SIGINT, signal.SIGINT), checkpoint=Checkpoint(tmp_path / "run.npz"))
+    assert type(stop.value) is KeyboardInterrupt and list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_in_the_last_validation_is_not_lost(faces, tmp_path, monkeypatch):
+    errors = training.reconstruction_errors
+
+    def interrupted(model, images):
+        os.kill(os.getpid(), signal.SIGINT)
+        return errors(model, images)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="after epoch 1, saved"):
+        patch.setattr(training, "reconstruction_errors", interrupted)
+        run(faces, epochs=1, checkpoint=Checkpoint(tmp_path / "run.npz"))
+    assert same(run(faces, epochs=1, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True)), run(faces, epochs=1))
+
+
+def test_in_another_thread_than_the_main_one_checkpoints_are_saved_too(faces, tmp_path):
+    arguments = {"checkpoint": Checkpoint(tmp_path / "run.npz", every=0)}
+    thread = threading.Thread(target=run, args=[faces], kwargs=arguments)
+    thread.start()
+    thread.join()
+    assert (tmp_path / "run.npz").exists()
+
+
+def test_checkpoints_are_saved_as_often_as_is_said(faces, tmp_path, monkeypatch):
+    seconds, saves = iter(range(100)), []
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(checkpoint, "save_arrays", lambda path, arrays: saves.append(path))
+    run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", every=3))
+    assert len(saves) == 4  # of 9 steps and 3 epochs; the clock is read once after each, and after a save
+
+
+OTHER = {
+    "epochs": ({"epochs": 4}, "epochs is 3, wanted 4"),
+    "batch size": ({"batch_size": 16}, "batch_size is 15, wanted 16"),
+    "learning rate": ({"lr": 0.1}, "lr is 0.001, wanted 0.1"),
+    "noise": ({"corrupt": gaussian_noise(0.5)}, "corrupt is False, wanted True"),
+    "model": (
+        {"kind": "vae"},
+        "model is FCNAutoencoder, wanted VAE; beta is 1.0, wanted 0.5; beta_warmup is 0, wanted 2",
+    ),
+    "images": ({"validation": load_images(count=5)}, r"images is \[36, 4\], wanted \[40, 5\]"),
+    "generator": ({"rng": np.random.Generator(np.random.MT19937(0))}, "generator is PCG64, wanted MT19937"),
+    "split": ({"rng": np.random.default_rng(5)}, "another split into training and validation images"),
+    "what the caller adds": ({"settings": {"data": "b"}}, "data is a, wanted b"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(faces, tmp_path, monkeypatch, case):
+    changed, message = OTHER[case]
+    path = tmp_path / "run.npz"
+    killed_after(1, faces, path, monkeypatch, settings={"data": "a"})
+    settings = changed.get("settings", {"data": "a"})
+    changed = {name: value for name, value in changed.items() if name != "settings"}
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"run.npz: found a checkpoint of .*{message}"):
+        run(faces, **changed, checkpoint=Checkpoint(path, settings=settings, resume=True))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])
+def test_every_generator_of_numpy_is_set_back(faces, tmp_path, monkeypatch, generator):
+    def rng():
+        return np.random.Generator(generator(0))
+
+    killed_after(5, faces, tmp_path / "run.npz", monkeypatch, rng=rng())
+    resumed = run(faces, rng=rng(), checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))
+    assert same(resumed, run(faces, rng=rng()))
+
+
+def saved(faces, path, monkeypatch):
+    """{name: array} of a checkpoint, also left at `path`."""
+    killed_after(2, faces, path, monkeypatch)
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"numbers": {}}], ids=["format", "numbers"])
+def test_a_checkpoint_with_a_changed_text_is_refused(faces, tmp_path, monkeypatch, change):
+    arrays = saved(faces, tmp_path / "run.npz", monkeypatch)
+    state = json.loads(arrays["state"].tobytes()) | change
+    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    np.savez(tmp_path / "run.npz", **arrays)
+    wanted = "found a checkpoint of format 2, wanted 1" if "format" in change else "found another checksum"
+    with pytest.raises(ValueError, match=f"run.npz: {wanted}"):
+        run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))
+
+
+def test_a_checkpoint_with_an_exchanged_array_is_refused(faces, tmp_path, monkeypatch):
+    arrays = saved(faces, tmp_path / "run.npz", monkeypatch)
+    arrays["adam.m.0"], arrays["adam.v.0"] = arrays["adam.v.0"], arrays["adam.m.0"]
+    np.savez(tmp_path / "run.npz", **arrays)
+    with pytest.raises(ValueError, match="run.npz: found another checksum than its contents have"):
+        run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))
+
+
+def test_without_a_checkpoint_to_resume_the_training_begins_anew(faces, tmp_path):
+    assert same(run(faces, checkpoint=Checkpoint(tmp_path / "none.npz", resume=True)), run(faces))
+
+
+def test_a_negative_time_between_checkpoints_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="every is -1, wanted 0 seconds or more"):
+        Checkpoint(tmp_path / "run.npz", every=-1)
+
+
+@pytest.mark.parametrize("name", ["encoder.0.weight", "decoder.2.weight", "decoder.2.bias"])
+@pytest.mark.parametrize(
+    "every, found", [(0, "epoch 1, step 2: the gradient of"), (60, "epoch 1, step 3: the loss .*the gradient of")]
+)
+def test_a_gradient_that_is_not_finite_stops_the_training_and_is_not_saved(
+    faces, tmp_path, monkeypatch, name, every, found
+):
+    steps, step = [], training.Adam.step
+
+    def poisoned(self):
+        steps.append(1)
+        if len(steps) == 2:
+            parameter = dict(model.named_parameters())[name]
+            parameter.grad.flat[0] = np.inf
+        step(self)
+
+    model = FCNAutoencoder(hidden_features=8, latent_features=4, rng=np.random.default_rng(1))
+    monkeypatch.setattr(training.Adam, "step", poisoned)
+    with pytest.raises(FloatingPointError, match=f"{found} {name}"), np.errstate(invalid="ignore"):
+        train(
+            model,
+            faces,
+            epochs=1,
+            batch_size=15,
+            rng=np.random.default_rng(0),
+            checkpoint=Checkpoint(tmp_path / "run.npz", every=every),
+        )
+    assert (tmp_path / "run.npz").exists() == (every == 0)
+    monkeypatch.undo()
+    if every == 0:
+        assert same(
+            run(faces, epochs=1, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True)), run(faces, epochs=1)
+        )
