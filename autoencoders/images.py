@@ -24,7 +24,7 @@ EMBEDDED_LIMIT = 100_000
 VALIDATION_SHARE = 0.1
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
-CACHE_VERSION = 2  # another number for another way to decode
+CACHE_VERSION = 3  # another number for another way to decode
 NAMED = 3  # unreadable files that a message names
 
 _LEVELS = (2 * np.arange(256) / 255 - 1).astype(np.float32)  # what each of the 256 grey levels becomes
@@ -139,18 +139,27 @@ def _open_folder(folder):
     if not paths:
         hidden = f" and {unreadable_files(unreadable_folders)}" if unreadable_folders else ""
         raise ValueError(f"{folder}: found no pictures{hidden}, wanted files that end in {', '.join(FORMATS)}")
-    array_path, manifest_path = _cache_paths(folder, paths)
+    array_path, faults_path = _cache_paths(folder, paths)
     try:
-        manifest, array = json.loads(manifest_path.read_text()), _map_npy(array_path)
-    except (OSError, ValueError):  # none yet, or damaged
-        manifest = _decode(folder, paths, array_path)
+        faults, array = _read_faults(faults_path, len(paths)), _map_npy(array_path)
+    except Exception:  # none yet, or damaged
+        faults = _decode(folder, paths, array_path)
         array = _map_npy(array_path)
-        with replacing(manifest_path) as file:
-            file.write(json.dumps(manifest, indent=2).encode())
-    unreadable = unreadable_folders + manifest["unreadable"]
-    if not manifest["rows"]:
+        with replacing(faults_path) as file:
+            file.write(json.dumps({"folder": str(folder), "faults": faults}, indent=2).encode())
+    unreadable = unreadable_folders + [fault for fault in faults if fault is not None]
+    rows = np.array([row for row, fault in enumerate(faults) if fault is None], np.intp)
+    if len(rows) == 0:
         raise ValueError(f"{folder}: found {unreadable_files(unreadable)}, wanted at least one readable picture")
-    return ImageSet(array, str(folder), np.array(manifest["rows"]), unreadable)
+    return ImageSet(array, str(folder), rows, unreadable)
+
+
+def _read_faults(path, count):
+    """What _decode returned of `count` pictures. Raises ValueError or another exception if the file holds no such."""
+    faults = json.loads(path.read_text())["faults"]
+    if len(faults) != count or not all(fault is None or isinstance(fault, str) for fault in faults):
+        raise ValueError(f"{path}: found no text or null for each of {count} pictures")
+    return faults
 
 
 def _find_pictures(folder):
@@ -174,7 +183,7 @@ def unreadable_files(unreadable):
 
 
 def _cache_paths(folder, paths):
-    """(array, manifest) in the user's cache folder; their names stand for the folder and for the state of its files.
+    """(array, faults) in the user's cache folder; their names stand for the folder and for the state of its files.
 
     What was kept of an earlier state of the folder is deleted.
     """
@@ -192,32 +201,31 @@ def _cache_paths(folder, paths):
         hashlib.sha256(data).hexdigest()[:16]
         for data in (os.fsencode(folder.resolve()), repr((CACHE_VERSION, states)).encode())
     )
-    array_path, manifest_path = (cache / f"{of_folder}-{of_state}{suffix}" for suffix in (".npy", ".json"))
+    array_path, faults_path = (cache / f"{of_folder}-{of_state}{suffix}" for suffix in (".npy", ".json"))
     for path in cache.glob(f"{of_folder}-*"):
         if path.stem != array_path.stem and path.suffix != ".part":
             path.unlink(missing_ok=True)
-    return array_path, manifest_path
+    return array_path, faults_path
 
 
 def _decode(folder, paths, array_path):
     """Write every picture to `array_path`; one that cannot be read leaves a black row, which no one looks at.
 
-    Returns the manifest: {"folder": text, "rows": of the readable pictures, "unreadable": a text for each other one}.
+    Returns for each picture None, or a text if it could not be read.
     """
-    rows, unreadable = [], []
+    faults = []
     with replacing(array_path) as file:
         shape = (len(paths), *SHAPE)
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for row, path in enumerate(tqdm(paths, desc="decoding", unit=" pictures", disable=None)):
+        for path in tqdm(paths, desc="decoding", unit=" pictures", disable=None):
             try:
-                image = read_picture(path)
-                rows.append(row)
+                image, fault = read_picture(path), None
             except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
-                image = np.zeros(SHAPE, np.uint8)
-                name = str(path.relative_to(folder))
-                unreadable.append(f"{name} ({str(error).replace(str(path), name)})")
+                image, name = np.zeros(SHAPE, np.uint8), str(path.relative_to(folder))
+                fault = f"{name} ({str(error).replace(str(path), name)})"
             file.write(image.tobytes())
-    return {"folder": str(folder), "rows": rows, "unreadable": unreadable}
+            faults.append(fault)
+    return faults
 
 
 def read_picture(path):

@@ -5,6 +5,8 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+
 import nnlite
 from autoencoders import (
     VAE,
@@ -53,16 +55,15 @@ def trained(name, options, training_set, validation_set):
     kind, extra = MODELS[name]
     model = kind(rng=rng)
     try:
-        saved = json.loads(record.read_text())
-        if saved["settings"] == wanted:
-            history = History(**saved["history"])
+        history = _read_record(record, weights, wanted)
+        if history is not None:
             load_weights(weights, model)
             print(f"weights   reused: {weights} was trained by the same settings; delete it to train again\n")
             return model, history
         reason = f"{weights} was trained by other settings"
     except FileNotFoundError:
         reason = f"none saved in {options.out}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # JSON may hold anything
         reason = f"those saved in {options.out} are damaged ({error})"
     checkpoint = Checkpoint(
         options.out / f"{name}.checkpoint.npz",
@@ -85,12 +86,30 @@ def trained(name, options, training_set, validation_set):
         )
     except ValueError as error:  # of the checkpoint
         settings.fail(options.prog, f"{error}; without --resume, the training begins anew")
-    record.unlink(missing_ok=True)  # it must never stand beside weights that it does not describe
     save_weights(weights, model)
-    save_text(options, record.name, json.dumps({"settings": wanted, "history": history.curves()}, indent=2))
+    saved = {"settings": wanted, "history": history.curves(), "sha256": _sha256(weights)}
+    save_text(options, record.name, json.dumps(saved, indent=2))
     checkpoint.path.unlink(missing_ok=True)
     print(f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}\n", flush=True)
     return model, history
+
+
+def _read_record(path, weights, wanted):
+    """The History of a training by the settings `wanted`, None if the record is of another; else an exception."""
+    saved = json.loads(path.read_text())
+    if saved["settings"] != wanted:
+        return None
+    if saved["sha256"] != _sha256(weights):
+        raise ValueError(f"{path} is not of {weights}")
+    history = History(**saved["history"])
+    for name, values in history.curves().items():
+        if not np.isfinite(np.array(values, np.float64)).all() or np.shape(values) not in ((0,), (wanted["epochs"],)):
+            raise ValueError(f"{path}: found {name} {values}, wanted a number of each epoch")
+    return history
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _beginning(checkpoint, reason):

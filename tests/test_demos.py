@@ -1,14 +1,17 @@
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from autoencoders import FCNAutoencoder, ImageSet, load_images
+from autoencoders import FCNAutoencoder, ImageSet, load_images, objectives
 from autoencoders.images import to_features
 from demos import benchmark, denoising, gradients, latent_scaling, posterior_collapse, reconstruction, vae_vs_vanilla
 from nnlite import Tanh, load_weights
@@ -287,6 +290,7 @@ BAD = {
     "no batch size": (["--batch-size", "0"], "--batch-size: found '0', wanted a whole number, 1 or more"),
     "a fraction for batch size": (["--batch-size", "1.5"], "--batch-size: found '1.5', wanted a whole number"),
     "a negative seed": (["--seed", "-1"], "--seed: found '-1', wanted a whole number, 0 or more"),
+    "a time that is none": (["--checkpoint-every", "-1"], "--checkpoint-every: found '-1', wanted a number of seconds"),
     "an element that is none": (["--element", "24"], "--element: found '24', wanted a whole number, 1 to 23"),
     "too many images": (["--data", "{tmp}/one.npy", "--images", "9"], "one.npy: found 1 images, wanted 9"),
     "an unknown option": (["--eposch", "3"], "unrecognized arguments: --eposch 3"),
@@ -318,6 +322,89 @@ def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsy
     printed = capsys.readouterr()
     assert stopped.value.code == 2 and printed.out == ""
     assert printed.err.count("\n") == 1 and message in printed.err
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 60 MB: room for the weights, 50 MB, and no more."""
+    (tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(tmp_path / "disk")]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("wants the right to mount a disk")
+    yield tmp_path / "disk"
+    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+
+
+def stopped_with(arguments, capsys):
+    """What reconstruction prints to stderr before it ends with exit status 2."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        reconstruction.main([*QUICK, *arguments])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_on_a_full_disk_earlier_files_stay_and_one_line_says_so(disk, capsys):
+    reconstruction.main([*QUICK, "--out", str(disk)])
+    before = {path: path.read_bytes() for path in disk.iterdir()}
+    said = stopped_with(["--seed", "1", "--out", str(disk)], capsys)
+    assert said == f"python -m demos.reconstruction: error: {disk}/fcn.npz: No space left on device\n"
+    said = stopped_with(["--seed", "1", "--out", str(disk), "--checkpoint-every", "0"], capsys)
+    assert said == f"python -m demos.reconstruction: error: {disk}/fcn.checkpoint.npz: No space left on device\n"
+    assert {path: path.read_bytes() for path in disk.iterdir()} == before
+    reconstruction.main([*QUICK, "--out", str(disk)])
+    assert "reused" in capsys.readouterr().out
+
+
+def test_on_a_disk_that_became_read_only_earlier_files_stay_and_one_line_says_so(disk, capsys):
+    reconstruction.main([*QUICK, "--out", str(disk)])
+    before = {path: path.read_bytes() for path in disk.iterdir()}
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    said = stopped_with(["--out", str(disk)], capsys)
+    assert said.endswith(f"--out {disk}: found Read-only file system, wanted a folder to write in\n")
+    assert {path: path.read_bytes() for path in disk.iterdir()} == before
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_weights(tmp_path, number, status):
+    command = [sys.executable, "-m", "demos.reconstruction", "--images", "200", "--epochs", "6", "--out"]
+    killed, undisturbed = str(tmp_path / "killed"), str(tmp_path / "undisturbed")
+    with subprocess.Popen(
+        [*command, killed, "--checkpoint-every", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "killed" / "fcn.checkpoint.npz").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == status and said.count("\n") == 1
+    assert f"stopped by {number.name} after epoch" in said and "fcn.checkpoint.npz; --resume goes on" in said
+    other = subprocess.run([*command, killed, "--resume", "--seed", "1"], capture_output=True, text=True)
+    assert other.returncode == 2 and "other settings: seed is 0, wanted 1" in other.stderr
+    resumed = subprocess.run([*command, killed, "--resume"], capture_output=True, text=True, check=True)
+    assert "training, resumed: " in resumed.stdout
+    subprocess.run([*command, undisturbed], capture_output=True, check=True)
+    models = [FCNAutoencoder(rng=np.random.default_rng(0)) for _ in range(2)]
+    for model, folder in zip(models, (killed, undisturbed)):
+        load_weights(os.path.join(folder, "fcn.npz"), model)
+        assert not os.path.exists(os.path.join(folder, "fcn.checkpoint.npz"))
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(*(model.parameters() for model in models)))
+
+
+def test_a_training_that_diverges_is_one_line_and_exit_status_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(objectives, "mse_loss", lambda prediction, target: (np.nan, np.zeros_like(prediction)))
+    said = stopped_with(["--out", str(tmp_path)], capsys)
+    assert said.count("\n") == 1 and "epoch 1, step 1: the loss is not finite" in said
+
+
+def test_ctrl_c_outside_of_a_training_is_one_line(tmp_path, monkeypatch, capsys):
+    def interrupted(options, training_set, validation_set):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reconstruction, "run", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        reconstruction.main([*QUICK, "--out", str(tmp_path)])
+    assert (stopped.value.code, capsys.readouterr().err) == (130, "python -m demos.reconstruction: interrupted\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
