@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autoencoders import VAE, FCNAutoencoder
-from nnlite import SGD, Adam, kl_divergence, mse_loss, use_backend
+from nnlite import SGD, Adam, kl_divergence, load_weights, mse_loss, save_weights, use_backend
 
 torch = pytest.importorskip("torch")
 
@@ -42,6 +42,24 @@ def twins(sizes, dtype):
     theirs = TorchAutoencoder(*sizes).to(torch.from_numpy(np.empty(0, dtype)).dtype)
     theirs.load_state_dict({name: torch.from_numpy(array) for name, array in ours.state_dict().items()})
     return ours, theirs
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "VAE"])
+def test_weights_go_to_pytorch_and_back_through_files(name, tmp_path, rng):
+    ours, theirs = {
+        "autoencoder": (FCNAutoencoder(*SMALL, rng=rng), TorchAutoencoder(*SMALL)),
+        "VAE": (VAE(*SMALL, rng=rng), TorchVAE(*SMALL)),
+    }[name]
+    save_weights(tmp_path / "ours.npz", ours)
+    with np.load(tmp_path / "ours.npz", allow_pickle=False) as state:
+        theirs.load_state_dict({key: torch.from_numpy(array) for key, array in state.items()})
+    assert all(np.array_equal(a.data, b.detach()) for a, b in zip(ours.parameters(), theirs.parameters()))
+    torch.manual_seed(0)
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter)
+    np.savez(tmp_path / "theirs.npz", **{key: tensor.numpy() for key, tensor in theirs.state_dict().items()})
+    load_weights(tmp_path / "theirs.npz", ours)
+    assert all(np.array_equal(a.data, b.detach()) for a, b in zip(ours.parameters(), theirs.parameters()))
 
 
 def step(ours, theirs, x):
