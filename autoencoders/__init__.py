@@ -1,6 +1,6 @@
 """Autoencoders of 64x64 colour images, built on nnlite."""
 
-from autoencoders.checkpoint import Checkpoint, Interrupted
+from autoencoders.checkpoint import Checkpoint, CheckpointError, Interrupted
 from autoencoders.faces import make_faces
 from autoencoders.fcn import FCNAutoencoder
 from autoencoders.images import ImageSet, load_images
@@ -12,6 +12,7 @@ from autoencoders.vae import VAE, code_use
 __all__ = [
     "VAE",
     "Checkpoint",
+    "CheckpointError",
     "FCNAutoencoder",
     "History",
     "ImageSet",

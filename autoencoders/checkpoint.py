@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import reprlib
 import signal
 import threading
 import time
@@ -15,100 +17,128 @@ FORMAT = 1  # another number for another way to read the file
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal stopped a training, which was saved before. signal: its number."""
+    """A signal stopped a training, which was saved before. signal: its number; exit with 128 + signal, as is usual."""
 
     def __init__(self, number, message):
         super().__init__(message)
         self.signal = number
 
 
+class CheckpointError(ValueError):
+    """A file from which this training cannot go on: damaged, or of a training of other settings."""
+
+
 class Checkpoint:
     """Where and how often train(..., checkpoint=...) saves its state.
 
-    path: the .npz file. every: seconds between two saves. resume: begin with the state that was saved at `path`, if
-    there is one. settings: what must be as it was for that, beside the arguments of train: {name: what JSON holds}.
+    To go on with a training, run the same program again with resume=True, which without a file begins anew:
 
-    Ctrl-C and SIGTERM let the training finish its step and save; then it raises Interrupted. A second one does at once
-    what it always does. A training that was resumed ends with the weights of one that was never interrupted, to the
-    bit, on the same machine with the same versions, backend and number of threads.
+        checkpoint = Checkpoint("run.npz", resume=True, settings={"data": "faces.npy"})
+        train(model, images, epochs=24, rng=np.random.default_rng(0), checkpoint=checkpoint)
 
-    Resuming raises ValueError, naming the file, if it is damaged or the state of a training of other settings.
+    path: the .npz file, four times as large as the weights. every: seconds between two saves. settings: {name: what
+    JSON holds}. A file is refused, with CheckpointError that names the difference, if these were others, or the numbers
+    among the arguments of train, the backend, the class or the shapes of the model, or the rows that are trained and
+    validated on. The pixels are not compared, nor what corrupts them: name them in the settings. The epochs count,
+    for the learning rate depends on them.
+
+    While train runs in the main thread, Ctrl-C and SIGTERM let it finish its step and save; then it raises Interrupted.
+    A second signal has its usual effect at once. The end of a training saves and deletes nothing: save_weights does.
+
+    A training that was resumed ends with the weights of one that was never interrupted, to the bit, on the same machine
+    with the same versions, backend and number of threads.
     """
 
     def __init__(self, path, *, every=60.0, resume=False, settings=None):
         if not every >= 0:
             raise ValueError(f"Checkpoint: every is {every}, wanted 0 seconds or more")
         self.path, self.every, self.resume, self.settings = path, every, resume, settings or {}
-        self._signal = None
+        self._run = self._saved_at = self._signal = None
 
     @contextlib.contextmanager
-    def of(self, run):
+    def attached(self, run):
         """While the block runs, the state of the training `run` is this checkpoint's: loaded at first if `resume`."""
-        self._run, self._saved = run, time.monotonic()
-        if self.resume:
-            with contextlib.suppress(FileNotFoundError):
-                self._load()
+        os.stat(os.path.dirname(os.path.abspath(self.path)))  # better no folder now than at the first save
+        _to_json(self.settings)
+        self._run, self._saved_at, self._signal = run, time.monotonic(), None
         with self._noting_signals():
+            if self.resume:
+                with contextlib.suppress(FileNotFoundError):
+                    self._load()
             yield
 
-    def after_step(self):
+    def save_if_due(self):
         """Save if it is time, or if a signal came, and then stop."""
-        if self._signal is None and time.monotonic() - self._saved < self.every:
+        if self._signal is None and time.monotonic() - self._saved_at < self.every:
             return
         self._save()
         if self._signal is not None:
-            name = signal.Signals(self._signal).name
-            raise Interrupted(self._signal, f"stopped by {name} after {self._run.position()}, saved in {self.path}")
-        self._saved = time.monotonic()
+            done = f"stopped by {signal.Signals(self._signal).name} when {self._run.position()} was done"
+            raise Interrupted(self._signal, f"{done}, saved in {self.path}")
+        self._saved_at = time.monotonic()
 
     def _save(self):
         self._run.require_finite()
         state = _to_json({"format": FORMAT, "settings": self._settings(), "numbers": self._run.numbers()})
-        arrays = self._run.arrays() | self._run.split()
+        arrays = self._run.arrays() | self._run.rows()
         texts = {"state": state, "checksum": _checksum(state, arrays)}
         save_arrays(self.path, arrays | {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()})
 
     def _load(self):
-        with open_npz(self.path) as npz:
-            checksum, state = npz.pop_text("checksum"), npz.pop_text("state")
-            saved = json.loads(state)
-            if saved["format"] != FORMAT:
-                raise Unfit(f"found a checkpoint of format {saved['format']}, wanted {FORMAT}")
-            _require_same(saved["settings"], json.loads(_to_json(self._settings())))
-            split = self._run.split()
-            arrays = npz.read(self._run.arrays() | split)
-            if _checksum(state, arrays) != checksum:
-                raise Unfit("found another checksum than its contents have")
-            if not all(np.array_equal(arrays[name], rows) for name, rows in split.items()):
-                raise Unfit("found a checkpoint of another split into training and validation images")
-            self._run.restore(saved["numbers"], arrays)
+        try:
+            with open_npz(self.path) as npz:
+                checksum, state = npz.pop_text("checksum"), npz.pop_text("state")
+                saved = json.loads(state)
+                if saved["format"] != FORMAT:
+                    raise Unfit(f"found a checkpoint of format {reprlib.repr(saved['format'])}, wanted {FORMAT}")
+                _require_same(saved["settings"], json.loads(_to_json(self._settings())))
+                rows = self._run.rows()
+                arrays = npz.read(self._run.arrays() | rows)
+                if _checksum(state, arrays) != checksum:
+                    raise Unfit("found another checksum than its contents have")
+                if not all(np.array_equal(arrays[name], array) for name, array in rows.items()):
+                    raise Unfit("found a checkpoint of another split into training and validation images")
+                self._run.restore(saved["numbers"], arrays)
+        except ValueError as error:
+            raise CheckpointError(error) from None
 
     def _settings(self):
-        return self._run.settings | self.settings
+        return self.settings | self._run.settings
 
     @contextlib.contextmanager
     def _noting_signals(self):
-        if threading.current_thread() is not threading.main_thread():  # others may set no handlers
-            yield
-            return
+        """SIGINT and SIGTERM are noted, in the main thread: others may set no handlers. Those ignored stay ignored."""
+        before = {}
+
+        def restore():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
         def note(number, frame):
             self._signal = number
-            signal.signal(number, before[number])
+            restore()
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
-        for number in numbers:
+        if threading.current_thread() is threading.main_thread():
+            handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+            before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+        for number in before:
             signal.signal(number, note)
         try:
             yield
         finally:
-            for number in numbers:
-                signal.signal(number, before[number])
+            restore()
+        if self._signal is not None:  # it came after the last save
+            signal.raise_signal(self._signal)
 
 
 def _to_json(value):
-    return json.dumps(value, default=lambda array: array.tolist())  # a generator's state may hold some, or np.float32
+    return json.dumps(value, default=_to_lists)
+
+
+def _to_lists(value):
+    if not isinstance(value, (np.ndarray, np.generic)):  # of which generators' states and settings may be made
+        raise TypeError(f"Checkpoint: {type(value).__name__} is not JSON serializable: {value!r}")
+    return value.tolist()
 
 
 def _checksum(state, arrays):
@@ -121,9 +151,9 @@ def _checksum(state, arrays):
 
 def _require_same(found, wanted):
     differences = [
-        f"{name} is {found.get(name)}, wanted {wanted.get(name)}"
-        for name in found | wanted
+        f"{name} was {reprlib.repr(found.get(name))}, is {reprlib.repr(wanted.get(name))}"
+        for name in wanted
         if found.get(name) != wanted.get(name)
     ]
-    if differences:
-        raise Unfit(f"found a checkpoint of other settings: {'; '.join(differences)}")
+    if differences or found.keys() != wanted.keys():
+        raise Unfit(f"found a checkpoint of other settings: {'; '.join(differences) or 'some that are not set now'}")

@@ -6,17 +6,19 @@ flattened to (N, 12288), and scaled to [-1, 1].
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.Image import Resampling
 from tqdm import tqdm
 
 from autoencoders.faces import make_faces
 from nnlite.kernels import take_levels
-from nnlite.serialization import open_file, read_header, replacing
+from nnlite.serialization import delete_abandoned, open_file, read_header, replacing
 
 SHAPE = (64, 64, 3)
 EMBEDDED_COUNT = 4000
@@ -24,6 +26,8 @@ EMBEDDED_LIMIT = 100_000
 VALIDATION_SHARE = 0.1
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
+LARGE = 2**24  # pixels above which a picture is sampled down to
+ENOUGH = 2**22  # of them before it is converted
 CACHE_VERSION = 3  # another number for another way to decode
 NAMED = 3  # unreadable files that a message names
 
@@ -142,6 +146,8 @@ def _open_folder(folder):
     array_path, faults_path = _cache_paths(folder, paths)
     try:
         faults, array = _read_faults(faults_path, len(paths)), _map_npy(array_path)
+        if (array.dtype, array.shape, array.flags.c_contiguous) != (np.uint8, (len(paths), *SHAPE), True):
+            raise ValueError(f"{array_path}: found {array.dtype} {array.shape}, wanted {len(paths)} pictures")
     except Exception:  # none yet, or damaged
         faults = _decode(folder, paths, array_path)
         array = _map_npy(array_path)
@@ -156,7 +162,8 @@ def _open_folder(folder):
 
 def _read_faults(path, count):
     """What _decode returned of `count` pictures. Raises ValueError or another exception if the file holds no such."""
-    faults = json.loads(path.read_text())["faults"]
+    with open_file(path) as file:
+        faults = json.load(file)["faults"]
     if len(faults) != count or not all(fault is None or isinstance(fault, str) for fault in faults):
         raise ValueError(f"{path}: found no text or null for each of {count} pictures")
     return faults
@@ -202,6 +209,7 @@ def _cache_paths(folder, paths):
         for data in (os.fsencode(folder.resolve()), repr((CACHE_VERSION, states)).encode())
     )
     array_path, faults_path = (cache / f"{of_folder}-{of_state}{suffix}" for suffix in (".npy", ".json"))
+    delete_abandoned(cache / of_folder)
     for path in cache.glob(f"{of_folder}-*"):
         if path.stem != array_path.stem and path.suffix != ".part":
             path.unlink(missing_ok=True)
@@ -223,6 +231,9 @@ def _decode(folder, paths, array_path):
             except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
                 image, name = np.zeros(SHAPE, np.uint8), str(path.relative_to(folder))
                 fault = f"{name} ({str(error).replace(str(path), name)})"
+                fault = (
+                    fault if fault.isprintable() else ascii(fault)[1:-1]
+                )  # a name may hold what moves a terminal's cursor
             file.write(image.tobytes())
             faults.append(fault)
     return faults
@@ -238,8 +249,11 @@ def read_picture(path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=sorted(set(FORMATS.values()))) as picture:
+            if (pixels := picture.width * picture.height) > LARGE:  # every k-th, for what follows makes several copies
+                k = math.ceil(math.sqrt(pixels / ENOUGH))
+                picture = picture.resize((max(1, picture.width // k), max(1, picture.height // k)), Resampling.NEAREST)
             picture = _to_rgb(ImageOps.exif_transpose(picture))
-    return np.asarray(ImageOps.fit(picture, SHAPE[:2], Image.Resampling.HAMMING))
+    return np.asarray(ImageOps.fit(picture, SHAPE[:2], Resampling.HAMMING))
 
 
 def _to_rgb(picture):

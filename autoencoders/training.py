@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from tqdm import tqdm
 from autoencoders.objectives import NegativeELBO, SquaredError
 from autoencoders.vae import VAE
 from nnlite import Adam
+from nnlite.kernels import backend
 
 EVALUATION_BATCH = 256
 
@@ -65,11 +66,12 @@ def train(
     take in each further epoch the mean squared error of the sampled reconstructions of the one before. beta: the
     weight of the KL, which rises to it linearly over the first `beta_warmup` epochs.
 
-    checkpoint: a Checkpoint, which saves the state of the training from time to time.
+    checkpoint: a Checkpoint, which saves the state of the training from time to time. If it resumes, the weights of
+    `model` and the state of `rng` are overwritten by those that were saved.
 
     A bar on stderr, if that is a terminal, shows the epoch, the loss, images per second and the time left.
-    Raises FloatingPointError, naming epoch, step and array, at a loss or gradient that is not finite. Nothing that is
-    not finite is ever saved.
+    Raises FloatingPointError, naming epoch, step, layer and array, if a loss or gradient is not finite: a gradient at
+    the next loss, at the end of the epoch or before the next save, whichever comes first.
     """
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}, wanted at least 1")
@@ -79,67 +81,83 @@ def train(
         images, validation = images.split(rng)
     objective = NegativeELBO(model, rng, sigma2, beta, beta_warmup) if isinstance(model, VAE) else SquaredError(model)
     optimizer = Adam(model.parameters(), lr)
-    run = _Run(model, optimizer, objective, rng, images, validation)
-    run.settings |= {"epochs": epochs, "batch_size": batch_size, "lr": lr, "corrupt": corrupt is not None}
-    run.settings |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup}
-    with nullcontext() if checkpoint is None else checkpoint.of(run), _bar(run, epochs, batch_size) as bar:
+    settings = {
+        "model": type(model).__name__,
+        "dtype": str(optimizer.parameters[0].data.dtype),
+        "images": [len(images), len(validation)],
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "corrupt": corrupt is not None,
+        "sigma2": sigma2,
+        "beta": beta,
+        "beta_warmup": beta_warmup,
+        "generator": type(rng.bit_generator).__name__,
+        "backend": backend(),
+    }
+    run = _Run(model, optimizer, objective, rng, images, validation, settings)
+    with _saving(checkpoint, run) as save_if_due, _bar(run) as bar:  # which begins where the checkpoint was saved
         for epoch in range(run.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
-            for x in run.batches(batch_size):  # (N, D)
+            for x in run.batches():  # (N, D)
                 shown = x if corrupt is None else corrupt(x, rng)  # (N, D)
                 optimizer.zero_grad()
-                measured = objective.gradients(shown, x, epoch)
-                run.end_step(measured, shown)
+                measured = objective.accumulate(shown, x, epoch)
+                run.record(measured, shown)
                 optimizer.step()
                 bar.set_postfix(loss=f"{measured['train_loss']:.4f}", refresh=False)
                 bar.update(len(x))
-                if checkpoint is not None:
-                    checkpoint.after_step()
+                save_if_due()
             run.end_epoch()
-            if checkpoint is not None:
-                checkpoint.after_step()
+            save_if_due()
     return run.history
+
+
+@contextmanager
+def _saving(checkpoint, run):
+    """Yield what is to be called after each step and each epoch."""
+    if checkpoint is None:
+        yield lambda: None
+    else:
+        with checkpoint.attached(run):
+            yield checkpoint.save_if_due
 
 
 class _Run:
     """All that changes while a model is trained: what a checkpoint keeps, and how it is set back to that.
 
-    epoch and step: how many are done, the steps of the current epoch. shuffle: the generator's state before it ordered
-    the images of the epoch. means: the sums so far of what the history will keep of it.
+    epoch and step: how many epochs are done, and steps of the one that is not. before_shuffle: the generator's state
+    before it ordered the images of this epoch; kept instead of the order, which it draws again. means: the sums so far
+    of what the history will keep of this epoch.
     """
 
-    def __init__(self, model, optimizer, objective, rng, images, validation):
+    def __init__(self, model, optimizer, objective, rng, images, validation, settings):
         self.model, self.optimizer, self.objective, self.rng = model, optimizer, objective, rng
-        self.images, self.validation = images, validation
+        self.images, self.validation, self.settings = images, validation, settings
         self.epoch = self.step = 0
-        self.shuffle = None
+        self.before_shuffle = None
         self.means = defaultdict(float)
         self.history = History(best_weights=model.state_dict())
-        self.settings = {
-            "model": type(model).__name__,
-            "dtype": str(optimizer.parameters[0].data.dtype),
-            "images": [len(images), len(validation)],
-            "generator": type(rng.bit_generator).__name__,
-        }
 
     def position(self):
         return f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch}"
 
-    def batches(self, batch_size):
+    def batches(self):
         """The batches of the epoch that are still to come: all, or fewer if the run was set back to within it."""
         now = self.rng.bit_generator.state
         if self.step == 0:
-            self.shuffle = now
-            return self.images.batches(batch_size, self.rng)
-        self.rng.bit_generator.state = self.shuffle
-        batches = self.images.batches(batch_size, self.rng)
+            self.before_shuffle = now
+        self.rng.bit_generator.state = self.before_shuffle
+        batches = self.images.batches(self.settings["batch_size"], self.rng)
         for _ in range(self.step):
-            next(batches)
-        self.rng.bit_generator.state = now
+            next(batches)  # the first one draws the order, as it did then
+        if self.step > 0:
+            self.rng.bit_generator.state = now  # after the noise of those steps
         return batches
 
-    def end_step(self, measured, x):
+    def record(self, measured, x):
+        """Count a step, before the optimizer makes it: a loss that is not finite is explained by its weights."""
         self.step += 1
         if not all(map(math.isfinite, measured.values())):
             self._stop("the loss", x)
@@ -147,6 +165,7 @@ class _Run:
             self.means[name] += value * len(x) / len(self.images)
 
     def end_epoch(self):
+        self.require_finite()
         self.objective.end_epoch(self.means)
         self.means["validation_loss"] = float(reconstruction_errors(self.model, self.validation).mean())
         if not math.isfinite(self.means["validation_loss"]):
@@ -160,17 +179,18 @@ class _Run:
     def _stop(self, what, x):
         """Raise FloatingPointError with the name of the first array on the way to the loss that is not finite.
 
-        A gradient that is not makes the weights so in its step, and the loss of the next one.
+        A gradient that is not finite spoils Adam's means and the weights in its step, which the loss shows in the
+        next one, and the end of the epoch and each save before anything is kept. So the means are searched first.
         """
-        name = _not_finite({"the images": x} | self._trained() | self.objective.arrays(x)) or "a sum that overflows"
+        name = _not_finite({"the images": x} | self._suspects() | self.objective.arrays(x)) or "a sum that overflows"
         raise FloatingPointError(f"{self.position()}: {what} is not finite, because of {name}")
 
     def require_finite(self):
-        name = _not_finite(self._trained())
+        name = _not_finite(self._suspects())
         if name is not None:
             raise FloatingPointError(f"{self.position()}: {name} is not finite")
 
-    def _trained(self):
+    def _suspects(self):
         """Adam's means by what they are of, the last layer's first, where backward begins; and the weights."""
         m, v = self.optimizer.m, self.optimizer.v
         names = {parameter: name for name, parameter in self.model.named_parameters()}
@@ -187,9 +207,9 @@ class _Run:
             arrays |= {f"adam.{name}.{position}": array for position, array in enumerate(each)}
         return arrays
 
-    def split(self):
-        """What stays: the rows of the images that are trained and validated on."""
-        return {"split.training": self.images.rows, "split.validation": self.validation.rows}
+    def rows(self):
+        """What stays: which images are trained and validated on."""
+        return {"rows.training": self.images.rows, "rows.validation": self.validation.rows}
 
     def numbers(self):
         """What changes beside the arrays, for JSON."""
@@ -200,24 +220,41 @@ class _Run:
             "sigma2": self.objective.sigma2,
             "means": self.means,
             "history": self.history.curves(),
-            "shuffle": self.shuffle,
+            "before_shuffle": self.before_shuffle,
             "generator": self.rng.bit_generator.state,
         }
 
     def restore(self, numbers, arrays):
-        """Set everything back to what arrays() and numbers() were."""
-        self.epoch, self.step, self.shuffle = numbers["epoch"], numbers["step"], numbers["shuffle"]
-        self.optimizer.t, self.objective.sigma2 = numbers["adam.t"], numbers["sigma2"]
-        self.means = defaultdict(float, numbers["means"])
-        self.history = History(**numbers["history"], best_weights=self.history.best_weights)
-        self.rng.bit_generator.state = numbers["generator"]
+        """Set everything back to what arrays() and numbers() were. Raises an exception if they cannot have been."""
+        epoch, step, history = numbers["epoch"], numbers["step"], numbers["history"]
+        steps = math.ceil(len(self.images) / self.settings["batch_size"])
+        if not (0 <= epoch <= self.settings["epochs"] and 0 <= step <= steps):
+            raise ValueError(f"epoch {epoch}, step {step}")
+        if numbers["adam.t"] != epoch * steps + step:
+            raise ValueError(f"step {numbers['adam.t']} of Adam in epoch {epoch}, step {step}")
+        if history.keys() != self.history.curves().keys() or not numbers["means"].keys() <= history.keys():
+            raise ValueError("other names in the history")
+        if any(np.array(values, np.float64).shape not in ((0,), (epoch,)) for values in history.values()):
+            raise ValueError(f"a history that is not of {epoch} epochs")
+        if (sigma2 := numbers["sigma2"]) != self.objective.sigma2 and not 0 < sigma2 < math.inf:
+            raise ValueError(f"sigma2 {sigma2}")
+        if step > 0 and numbers["before_shuffle"] is None:
+            raise ValueError("no state of the generator before the shuffle")
+        for state in (numbers["before_shuffle"], numbers["generator"]):  # each is checked, the latter stays
+            if state is not None:
+                self.rng.bit_generator.state = state
+        self.epoch, self.step, self.before_shuffle = epoch, step, numbers["before_shuffle"]
+        self.optimizer.t, self.objective.sigma2 = numbers["adam.t"], sigma2
+        self.means = defaultdict(float, {name: float(value) for name, value in numbers["means"].items()})
+        self.history = History(**history, best_weights=self.history.best_weights)
         for name, array in self.arrays().items():
             array[...] = arrays[name]
 
 
-def _bar(run, epochs, batch_size):
-    done = run.epoch * len(run.images) + run.step * batch_size
-    return tqdm(total=epochs * len(run.images), initial=done, unit=" images", disable=None)
+def _bar(run):
+    images, epochs = len(run.images), run.settings["epochs"]
+    done = run.epoch * images + min(run.step * run.settings["batch_size"], images)
+    return tqdm(total=epochs * images, initial=done, unit=" images", disable=None)
 
 
 def _not_finite(arrays):

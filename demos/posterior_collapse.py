@@ -5,12 +5,12 @@ a ReLU on both heads. With N images of D values that is 1 / (N D) S + N KL, in t
 the mean of ||x - x_hat||^2: up to a constant, VAE.loss with sigma2 = D / 2 and beta = N.
 """
 
-from autoencoders import VAE, code_use, train
+from autoencoders import VAE, code_use
 from autoencoders.images import to_features
 from autoencoders.training import reconstruction_errors
 from demos import settings
 from demos.output import SHOWN, cell, mean_and_error, save_results, save_rows, table
-from demos.trained import trained
+from demos.trained import trained, trained_as
 from nnlite import ReLU, Sequential
 
 EPOCHS = 2  # enough: the code falls silent within the first
@@ -28,16 +28,8 @@ def run(options, training_set, validation_set):
     course = VAE(rng=rng)
     course.mu, course.logvar = Sequential(course.mu, ReLU()), Sequential(course.logvar, ReLU())
     D, N = course.encoder[0].weight.data.shape[1], options.batch_size
-    print(f"weights   training the sample code's VAE for {EPOCHS} epochs, on purpose with its loss\n", flush=True)
-    train(
-        course,
-        training_set,
-        epochs=EPOCHS,
-        batch_size=N,
-        rng=rng,
-        validation=validation_set,
-        sigma2=D / 2,
-        beta=N,
+    course, _ = trained_as(
+        "collapsed", course, rng, options, training_set, validation_set, epochs=EPOCHS, sigma2=D / 2, beta=N
     )
     models = {"VAE.loss": vae, SAMPLE_CODE: course}
     results = {}

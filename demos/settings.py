@@ -41,7 +41,7 @@ def one_line_of_errors(prog):
     except FloatingPointError as error:
         fail(prog, error)
     except Interrupted as stop:
-        print(f"{prog}: {stop}; --resume goes on from there", file=sys.stderr)
+        print(f"{prog}: {stop}; the same command with --resume goes on from there", file=sys.stderr)
         raise SystemExit(128 + stop.signal) from None
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)

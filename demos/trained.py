@@ -11,6 +11,7 @@ import nnlite
 from autoencoders import (
     VAE,
     Checkpoint,
+    CheckpointError,
     FCNAutoencoder,
     History,
     faces,
@@ -26,6 +27,7 @@ from autoencoders import (
 from demos import settings
 from demos.output import save_text
 from nnlite import load_weights, save_weights
+from nnlite.serialization import MAX_TEXT, PIECE, delete_abandoned, open_file
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
@@ -44,16 +46,27 @@ MODELS = {  # the class, and what train() is told beside the options
 
 
 def trained(name, options, training_set, validation_set):
+    """(model, history) of one of MODELS, as trained_as() returns them."""
+    _, rng = settings.generators(options)
+    model_class, extra = MODELS[name]
+    return trained_as(name, model_class(rng=rng), rng, options, training_set, validation_set, **extra)
+
+
+def trained_as(name, model, rng, options, training_set, validation_set, *, epochs=None, **extra):
     """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
 
-    name: one of MODELS; NAME.npz will hold the weights, and NAME.json the settings and the history. Until then,
+    NAME.npz will hold the weights, NAME.json the settings and the history without its best_weights. Until then,
     NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
     """
     weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
-    wanted = _settings(options, training_set, validation_set)
-    _, rng = settings.generators(options)
-    kind, extra = MODELS[name]
-    model = kind(rng=rng)
+    wanted = _settings(options, training_set, validation_set) | {"epochs": epochs or options.epochs}
+    checkpoint = Checkpoint(
+        options.out / f"{name}.checkpoint.npz",
+        every=options.checkpoint_every,
+        resume=options.resume,
+        settings=wanted,
+    )
+    delete_abandoned(checkpoint.path)
     try:
         history = _read_record(record, weights, wanted)
         if history is not None:
@@ -62,30 +75,24 @@ def trained(name, options, training_set, validation_set):
             return model, history
         reason = f"{weights} was trained by other settings"
     except FileNotFoundError:
-        reason = f"none saved in {options.out}"
+        reason = f"no {weights} yet"
     except Exception as error:  # JSON may hold anything
-        reason = f"those saved in {options.out} are damaged ({error})"
-    checkpoint = Checkpoint(
-        options.out / f"{name}.checkpoint.npz",
-        every=options.checkpoint_every,
-        resume=options.resume,
-        settings=wanted,
-    )
+        reason = f"{weights} or its record is damaged ({error})"
     print(f"weights   {_beginning(checkpoint, reason)}", flush=True)
     start = time.perf_counter()
     try:
         history = train(
             model,
             training_set,
-            epochs=options.epochs,
+            epochs=wanted["epochs"],
             batch_size=options.batch_size,
             rng=rng,
             validation=validation_set,
             checkpoint=checkpoint,
             **extra,
         )
-    except ValueError as error:  # of the checkpoint
-        settings.fail(options.prog, f"{error}; without --resume, the training begins anew")
+    except CheckpointError as error:
+        settings.fail(options.prog, f"{error}; without --resume, the training begins anew and overwrites it")
     save_weights(weights, model)
     saved = {"settings": wanted, "history": history.curves(), "sha256": _sha256(weights)}
     save_text(options, record.name, json.dumps(saved, indent=2))
@@ -96,7 +103,8 @@ def trained(name, options, training_set, validation_set):
 
 def _read_record(path, weights, wanted):
     """The History of a training by the settings `wanted`, None if the record is of another; else an exception."""
-    saved = json.loads(path.read_text())
+    with open_file(path) as file:
+        saved = json.loads(file.read(MAX_TEXT))
     if saved["settings"] != wanted:
         return None
     if saved["sha256"] != _sha256(weights):
@@ -109,15 +117,19 @@ def _read_record(path, weights, wanted):
 
 
 def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _beginning(checkpoint, reason):
     if not checkpoint.path.exists():
         return f"training: {reason}"
     if checkpoint.resume:
-        return f"training, resumed: {checkpoint.path}"
-    return f"training: {reason}; an interrupted training is in {checkpoint.path}, which --resume would go on with"
+        return f"training goes on from {checkpoint.path}"
+    return f"training anew: {reason}; this will overwrite {checkpoint.path}, with which --resume would go on"
 
 
 def _settings(options, training_set, validation_set):

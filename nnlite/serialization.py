@@ -20,9 +20,10 @@ import numpy as np
 
 from nnlite.layers import misfits
 
-ABANDONED = 600  # seconds without a write after which a part is taken for that of a process that was killed
+ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
 MAX_TEXT = 2**24  # bytes
+PIECE = 2**20  # bytes that are read at a time
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def replacing(path):
 
     Whenever the process is killed, `path` is the earlier file or the whole new one. Raises OSError that names `path`.
     """
-    _delete_abandoned(path)
+    delete_abandoned(path)
     part = f"{path}.{uuid.uuid4().hex}.part"  # in the same folder, and another one for whoever writes the same file
     try:
         with open(part, "xb") as file:
@@ -48,40 +49,46 @@ def replacing(path):
     _sync_folder(os.path.dirname(os.path.abspath(path)))
 
 
-def _delete_abandoned(path):
-    for part in glob.glob(f"{glob.escape(os.fspath(path))}.*.part"):
+def delete_abandoned(prefix):
+    """Delete what those who were killed left of the files whose paths begin with `prefix`."""
+    for part in glob.glob(f"{glob.escape(os.fspath(prefix))}*.{'[0-9a-f]' * 32}.part"):
         with contextlib.suppress(OSError):  # another process may delete it first
             if time.time() - os.stat(part).st_mtime > ABANDONED:
                 os.unlink(part)
 
 
 def _sync_folder(folder):
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere, folders cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name == "posix":  # elsewhere, folders cannot be opened
+        with contextlib.suppress(OSError):  # nor everywhere be synchronised; the file is in its place
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def save_weights(path, model):
-    """Write the model's state_dict() to `path`. An earlier file there stays as it is until the new one is complete."""
+    """Write the model's state_dict() to `path`. An earlier file there stays as it is until the new one is complete.
+
+    Raises OSError if it cannot be written, and ValueError if a weight is nan or inf, which load_weights would refuse.
+    """
     save_arrays(path, {name: parameter.data for name, parameter in model.named_parameters()})
 
 
 def load_weights(path, model):
     """Read what save_weights, or np.savez of a PyTorch state dict, wrote into `model`.
 
-    Takes no more memory than a second model. Raises OSError if `path` cannot be opened, and ValueError, with the model
-    unchanged, if it is damaged, holds nan or inf, or does not fit the model; it names every missing, unexpected and
-    unfit array.
+    Takes the memory of a second model, and for a moment of its largest array. Raises OSError if `path` cannot be
+    opened, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
+    names every missing, unexpected and unfit array.
     """
     with open_npz(path) as npz:
         model.load_state_dict(npz.read({name: parameter.data for name, parameter in model.named_parameters()}))
 
 
 def save_arrays(path, arrays):
-    """Write {name: array} as an .npz file."""
+    """Write {name: array} as an .npz file. Raises as save_weights."""
+    _require_finite(arrays)
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -133,16 +140,14 @@ class Npz:
             raise Unfit("; ".join(faults))
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
             arrays = {name: self._array(name).astype(array.dtype, copy=False) for name, array in wanted.items()}
-        faults = [f"{name} holds nan or inf" for name, array in arrays.items() if not np.isfinite(array).all()]
-        if faults:
-            raise Unfit("; ".join(faults))
+        _require_finite(arrays)
         return arrays
 
     def pop_text(self, name):
-        """The text in the bytes of an array of at most MAX_TEXT of them; later no longer among the arrays."""
+        """Take a text, an array of at most MAX_TEXT bytes, out of the arrays that read() compares with those wanted."""
         header = self._headers.get(name)
         if header is None or header.dtype != np.uint8 or header.nbytes > MAX_TEXT:
-            raise Unfit(f"found no text {name!r}")
+            raise Unfit(f"found no text named {name!r}")
         text = self._array(name).tobytes().decode()
         del self._headers[name]
         return text
@@ -150,12 +155,19 @@ class Npz:
     def _array(self, name):
         header = self._headers[name]
         array = np.empty(header.shape, header.dtype, order=header.order)
+        flat = array.reshape(-1, order="A").view(np.uint8)
         with self._archive.open(self._members[name]) as data:
-            data.seek(header.offset)
-            count = data.readinto(array.reshape(-1, order="A").view(np.uint8))
-            if count < array.nbytes or data.read(1):  # which, at the end, compares the checksum
+            data.read(header.offset)  # seek() would keep some versions of zipfile from comparing the checksum
+            count = sum(data.readinto(flat[start : start + PIECE]) for start in range(0, len(flat), PIECE))
+            if count < len(flat) or data.read(1):  # which, at the end, compares the checksum
                 raise Unfit(f"found {name!r} shorter or longer than its header says")
         return array
+
+
+def _require_finite(arrays):
+    faults = [f"{name} holds nan or inf" for name, array in arrays.items() if not np.isfinite(array).all()]
+    if faults:
+        raise Unfit("; ".join(faults))
 
 
 class Header(NamedTuple):

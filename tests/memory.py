@@ -30,24 +30,28 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many (default: an epoch)")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--every", type=float, default=20, help="seconds between checkpoints (default: %(default)s)")
     parser.add_argument("--sparse", action="store_true", help="black images, which take no space on the disk")
     parser.add_argument("--train", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
         train_an_epoch(Path(options.train), options)
         return
+    peaks = []
     print(f"{'images':>7}  {'peak RssAnon':>12}  {'a step':>8}  waiting for data", flush=True)
     for count in COUNTS:
         with tempfile.TemporaryDirectory() as folder:
             write_images(Path(folder) / "images.npy", count, options.sparse)
-            arguments = ["--steps", str(options.steps), "--batch-size", str(options.batch_size)]
-            command = [sys.executable, __file__, *arguments, "--train", str(Path(folder) / "images.npy")]
+            arguments = ["--steps", options.steps, "--batch-size", options.batch_size, "--every", options.every]
+            command = [sys.executable, __file__, *map(str, arguments), "--train", str(Path(folder) / "images.npy")]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 peak = peak_mebibytes(process)
                 said = process.stdout.read().strip()
             if process.returncode:
                 sys.exit(process.returncode)
         print(f"{count:7}  {peak:8.0f} MiB  {said}", flush=True)
+        peaks.append(peak)
+    assert peaks[1] < min(700, 1.05 * peaks[0])
 
 
 def write_images(path, count, sparse):
@@ -88,7 +92,7 @@ def train_an_epoch(path, options):
                 raise Enough
 
     ImageSet.batches = timed
-    checkpoint = Checkpoint(path.with_name("run.npz"), every=20)
+    checkpoint = Checkpoint(path.with_name("run.npz"), every=options.every)
     model, settings = FCNAutoencoder(rng=np.random.default_rng(1)), {"epochs": 1, "batch_size": options.batch_size}
     try:
         train(model, load_images(path), rng=np.random.default_rng(0), checkpoint=checkpoint, **settings)

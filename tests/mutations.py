@@ -8,7 +8,7 @@ Anything else ends this with the exception, and so do a changed file, a file lef
 
 import argparse
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +21,7 @@ from PIL import Image
 from autoencoders import Checkpoint, FCNAutoencoder, ImageSet, load_images, make_faces, train
 from nnlite import load_weights, save_weights
 
-MEBIBYTES = 700  # that a loader may need: a picture may have 89 million pixels
+MEBIBYTES = 500  # that a loader may need: a picture may have 89 million pixels
 FACES = make_faces(8, np.random.default_rng(0))[0]
 
 
@@ -70,7 +70,7 @@ def damage(name, seconds, seed):
 
 def peak():
     """The largest resident memory that this process has had so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def mutated(data, rng):
@@ -108,8 +108,10 @@ def weights(folder):
 
     def load():
         for path in (folder / "stored.npz", folder / "deflated.npz"):
-            load_weights(path, model)
-            assert all(np.array_equal(array, right[name]) for name, array in model.state_dict().items())
+            try:
+                load_weights(path, model)
+            finally:
+                assert all(np.array_equal(array, right[name]) for name, array in model.state_dict().items())
 
     return [folder / "stored.npz", folder / "deflated.npz"], load
 

@@ -9,6 +9,7 @@ import pytest
 from autoencoders import (
     VAE,
     Checkpoint,
+    CheckpointError,
     FCNAutoencoder,
     Interrupted,
     checkpoint,
@@ -112,13 +113,40 @@ class Signalling:
 def test_a_signal_lets_the_step_finish_saves_and_says_where(faces, tmp_path, number, status):
     path, handlers = tmp_path / "run.npz", [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(
-        Interrupted, match=f"stopped by {number.name} after epoch 1, step 2, saved in .*run.npz"
+        Interrupted, match=f"stopped by {number.name} when epoch 1, step 2 was done, saved in .*run.npz"
     ) as stop:
         run(faces, corrupt=Signalling(number), checkpoint=Checkpoint(path))
     assert 128 + stop.value.signal == status
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     resumed = run(faces, corrupt=Signalling(), checkpoint=Checkpoint(path, resume=True))
     assert same(resumed, run(faces, corrupt=Signalling()))
+
+
+def test_a_checkpoint_that_was_interrupted_may_be_used_again(faces, tmp_path):
+    again = Checkpoint(tmp_path / "run.npz", resume=True)
+    with pytest.raises(Interrupted):
+        run(faces, corrupt=Signalling(signal.SIGINT), checkpoint=again)
+    assert same(run(faces, corrupt=Signalling(), checkpoint=again), run(faces, corrupt=Signalling()))
+
+
+def test_a_signal_that_is_ignored_stays_ignored(faces, tmp_path):
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run(faces, corrupt=Signalling(signal.SIGINT), checkpoint=Checkpoint(tmp_path / "run.npz"))
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_after_the_last_save_is_not_lost(faces, tmp_path, monkeypatch):
+    class Bar(training.tqdm):
+        def __exit__(self, *error):
+            super().__exit__(*error)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training, "tqdm", Bar)
+    with pytest.raises(KeyboardInterrupt):
+        run(faces, checkpoint=Checkpoint(tmp_path / "run.npz"))
 
 
 def test_a_second_ctrl_c_stops_at_once(faces, tmp_path):
@@ -134,7 +162,7 @@ def test_a_signal_in_the_last_validation_is_not_lost(faces, tmp_path, monkeypatc
         os.kill(os.getpid(), signal.SIGINT)
         return errors(model, images)
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="after epoch 1, saved"):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="when epoch 1 was done, saved"):
         patch.setattr(training, "reconstruction_errors", interrupted)
         run(faces, epochs=1, checkpoint=Checkpoint(tmp_path / "run.npz"))
     assert same(run(faces, epochs=1, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True)), run(faces, epochs=1))
@@ -157,18 +185,19 @@ def test_checkpoints_are_saved_as_often_as_is_said(faces, tmp_path, monkeypatch)
 
 
 OTHER = {
-    "epochs": ({"epochs": 4}, "epochs is 3, wanted 4"),
-    "batch size": ({"batch_size": 16}, "batch_size is 15, wanted 16"),
-    "learning rate": ({"lr": 0.1}, "lr is 0.001, wanted 0.1"),
-    "noise": ({"corrupt": gaussian_noise(0.5)}, "corrupt is False, wanted True"),
+    "epochs": ({"epochs": 4}, "epochs was 3, is 4"),
+    "batch size": ({"batch_size": 16}, "batch_size was 15, is 16"),
+    "learning rate": ({"lr": 0.1}, "lr was 0.001, is 0.1"),
+    "noise": ({"corrupt": gaussian_noise(0.5)}, "corrupt was False, is True"),
     "model": (
         {"kind": "vae"},
-        "model is FCNAutoencoder, wanted VAE; beta is 1.0, wanted 0.5; beta_warmup is 0, wanted 2",
+        "model was 'FCNAutoencoder', is 'VAE'; beta was 1.0, is 0.5; beta_warmup was 0, is 2",
     ),
-    "images": ({"validation": load_images(count=5)}, r"images is \[36, 4\], wanted \[40, 5\]"),
-    "generator": ({"rng": np.random.Generator(np.random.MT19937(0))}, "generator is PCG64, wanted MT19937"),
+    "images": ({"validation": load_images(count=5)}, r"images was \[36, 4\], is \[40, 5\]"),
+    "generator": ({"rng": np.random.Generator(np.random.MT19937(0))}, "generator was 'PCG64', is 'MT19937'"),
     "split": ({"rng": np.random.default_rng(5)}, "another split into training and validation images"),
-    "what the caller adds": ({"settings": {"data": "b"}}, "data is a, wanted b"),
+    "an argument under another name": ({"epochs": 4, "settings": {"data": "a", "epochs": 3}}, "epochs was 3, is 4"),
+    "what the caller adds": ({"settings": {"data": "b"}}, "data was 'a', is 'b'"),
 }
 
 
@@ -180,7 +209,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(face
     settings = changed.get("settings", {"data": "a"})
     changed = {name: value for name, value in changed.items() if name != "settings"}
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=f"run.npz: found a checkpoint of .*{message}"):
+    with pytest.raises(CheckpointError, match=f"run.npz: found a checkpoint of .*{message}"):
         run(faces, **changed, checkpoint=Checkpoint(path, settings=settings, resume=True))
     assert path.read_bytes() == before
 
@@ -202,14 +231,47 @@ def saved(faces, path, monkeypatch):
         return dict(arrays)
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"numbers": {}}], ids=["format", "numbers"])
-def test_a_checkpoint_with_a_changed_text_is_refused(faces, tmp_path, monkeypatch, change):
+def forge(path, arrays, **changed):
+    """Write the arrays of a checkpoint with changed entries in its state, and a checksum that fits."""
+    state = json.loads(arrays["state"].tobytes())
+    state = json.dumps({**state, **changed.pop("outside", {}), "numbers": state["numbers"] | changed})
+    rest = {name: array for name, array in arrays.items() if name not in ("state", "checksum")}
+    texts = {"state": state, "checksum": checkpoint._checksum(state, rest)}
+    np.savez(path, **rest, **{name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()})
+
+
+FORGED = {
+    "another format": ({"outside": {"format": 2}}, "found a checkpoint of format 2, wanted 1"),
+    "a step beyond the epoch": ({"step": 10**9}, "epoch 0, step 1000000000"),
+    "half an epoch": ({"epoch": 0.5}, "step 2 of Adam in epoch 0.5, step 2"),
+    "text for an epoch": ({"epoch": "x"}, "found no intact"),
+    "Adam elsewhere": ({"adam.t": -1}, "step -1 of Adam"),
+    "another mean": ({"means": {"foo": 1}}, "other names in the history"),
+    "text for a mean": ({"means": {"train_loss": "abc"}}, "could not convert"),
+    "a longer history": ({"history": {"train_loss": [1.0], "validation_loss": [], "kl": [], "sigma2": []}}, "0 epochs"),
+    "a history of text": ({"history": {"train_loss": "a", "validation_loss": [], "kl": [], "sigma2": []}}, "convert"),
+    "a negative sigma2": ({"sigma2": -1}, "sigma2 -1"),
+    "another generator": ({"generator": {"bit_generator": "MT19937"}}, "found no intact"),
+    "no shuffle": ({"before_shuffle": None}, "no state"),
+    "escape codes": ({"outside": {"settings": {"epochs": "\x1b[2J\n" * 10**6}}}, r"epochs was '\\x1b\[2J"),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_forged_state_is_refused_though_its_checksum_fits(faces, tmp_path, monkeypatch, case):
+    changed, message = FORGED[case]
+    forge(tmp_path / "run.npz", saved(faces, tmp_path / "run.npz", monkeypatch), **changed)
+    with pytest.raises(CheckpointError, match=f"run.npz: .*{message}") as refused:
+        run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))
+    assert len(str(refused.value)) < 1000
+
+
+def test_a_checkpoint_with_a_changed_text_is_refused(faces, tmp_path, monkeypatch):
     arrays = saved(faces, tmp_path / "run.npz", monkeypatch)
-    state = json.loads(arrays["state"].tobytes()) | change
+    state = json.loads(arrays["state"].tobytes()) | {"numbers": {}}
     arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     np.savez(tmp_path / "run.npz", **arrays)
-    wanted = "found a checkpoint of format 2, wanted 1" if "format" in change else "found another checksum"
-    with pytest.raises(ValueError, match=f"run.npz: {wanted}"):
+    with pytest.raises(CheckpointError, match="run.npz: found another checksum"):
         run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))
 
 
@@ -223,6 +285,36 @@ def test_a_checkpoint_with_an_exchanged_array_is_refused(faces, tmp_path, monkey
 
 def test_without_a_checkpoint_to_resume_the_training_begins_anew(faces, tmp_path):
     assert same(run(faces, checkpoint=Checkpoint(tmp_path / "none.npz", resume=True)), run(faces))
+
+
+def test_a_missing_folder_is_an_error_before_the_training(faces, tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        run(faces, checkpoint=Checkpoint(tmp_path / "missing" / "run.npz"))
+
+
+def test_settings_that_json_cannot_hold_are_an_error_before_the_training(faces, tmp_path):
+    with pytest.raises(TypeError, match="set is not JSON serializable"):
+        run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", settings={"data": {1, 2}}))
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32])
+def test_a_variance_that_is_a_numpy_number_is_resumed_to_the_bit(faces, tmp_path, monkeypatch, number):
+    settings = {"kind": "vae", "sigma2": number(0.05)}
+    killed_after(4, faces, tmp_path / "run.npz", monkeypatch, **settings)
+    resumed = run(faces, **settings, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))
+    assert same(resumed, run(faces, **settings))
+
+
+def test_a_gradient_that_is_not_finite_in_the_last_step_stops_the_training_too(faces, monkeypatch):
+    step = training.Adam.step
+
+    def poisoned(self):
+        self.parameters[4].grad.flat[0] = np.nan  # logvar.weight, without which a VAE can reconstruct
+        step(self)
+
+    monkeypatch.setattr(training.Adam, "step", poisoned)
+    with pytest.raises(FloatingPointError, match="epoch 1, step 1: the gradient of logvar.weight is not finite"):
+        run(faces, "vae", epochs=1, batch_size=36)
 
 
 def test_a_negative_time_between_checkpoints_is_refused(tmp_path):

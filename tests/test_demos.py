@@ -39,7 +39,7 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
     command = [sys.executable, "-m", "demos", *QUICK, "--out", str(tmp_path / "out")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout.startswith("images    embedded faces: 22 to train on")
-    assert (run.stdout.count("trained in"), run.stdout.count("reused")) == (3, 5)
+    assert (run.stdout.count("trained in"), run.stdout.count("reused")) == (4, 5)
     assert "every gradient is right" in run.stdout
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {
@@ -378,11 +378,11 @@ def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_w
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == status and said.count("\n") == 1
-    assert f"stopped by {number.name} after epoch" in said and "fcn.checkpoint.npz; --resume goes on" in said
+    assert f"stopped by {number.name} when epoch" in said and "fcn.checkpoint.npz; the same command with --resume goes on" in said
     other = subprocess.run([*command, killed, "--resume", "--seed", "1"], capture_output=True, text=True)
-    assert other.returncode == 2 and "other settings: seed is 0, wanted 1" in other.stderr
+    assert other.returncode == 2 and "other settings: seed was 0, is 1" in other.stderr
     resumed = subprocess.run([*command, killed, "--resume"], capture_output=True, text=True, check=True)
-    assert "training, resumed: " in resumed.stdout
+    assert "training goes on from " in resumed.stdout
     subprocess.run([*command, undisturbed], capture_output=True, check=True)
     models = [FCNAutoencoder(rng=np.random.default_rng(0)) for _ in range(2)]
     for model, folder in zip(models, (killed, undisturbed)):

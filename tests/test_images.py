@@ -219,6 +219,15 @@ def test_a_tall_picture_becomes_its_central_square_too(folder, scene):
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "photos"
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_a_large_picture_is_sampled_down_before_it_is_copied_and_looks_the_same(folder, scene, mode, monkeypatch):
+    scene.resize((800, 720)).convert(mode, palette=Image.Palette.ADAPTIVE).save(folder / "a.png")
+    whole = read_picture(folder / "a.png").astype(int)
+    monkeypatch.setattr(images_module, "LARGE", 500_000)
+    monkeypatch.setattr(images_module, "ENOUGH", 150_000)
+    assert grey_levels_apart(folder / "a.png", whole) <= 4
+
+
 @pytest.mark.skipif(not PHOTOS.exists(), reason="wants the development photographs")
 def test_photographs_in_grey_in_cmyk_and_turned_agree_with_their_originals(folder):
     for path in sorted(PHOTOS.glob("*.jpg"))[::12]:
@@ -381,11 +390,12 @@ def test_a_cache_of_another_version_is_not_used(folder, monkeypatch):
     assert load_images(folder)[0][0, 0, 0] == 0
 
 
-def test_a_damaged_cache_is_made_anew(folder):
+@pytest.mark.parametrize("shape", [None, (2, *SHAPE), (1, 64, 64)])
+def test_a_damaged_cache_is_made_anew(folder, shape):
     Image.new("RGB", (8, 8), (7, 7, 7)).save(folder / "a.png")
     load_images(folder)
     (array,) = (folder.parent / "cache" / "nnlite").glob("*.npy")
-    array.write_bytes(b"")
+    array.write_bytes(b"") if shape is None else np.save(array, np.zeros(shape, np.uint8))
     assert (load_images(folder)[0] == 7).all()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 EXPERIMENTS = Path(__file__).parent
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc")
 
 
 def said_by(script, *arguments):
@@ -16,17 +17,17 @@ def said_by(script, *arguments):
 
 
 def test_killed_trainings_end_as_if_they_had_not_been_killed():
-    said = said_by("kills.py", "--kills", "2")
-    assert re.search("^2 kills, .*; all ended bit-identical$", said, re.MULTILINE)
+    said = said_by("kills.py", "--kills", "3")
+    assert re.search("^3 kills, .*; all ended bit-identical$", said, re.MULTILINE)
 
 
+@linux
 def test_mutated_files_do_the_loaders_no_harm():
     said = said_by("mutations.py", "--seconds", "10")
     assert re.findall(r"^\w+", said, re.MULTILINE) == ["loader", "weights", "checkpoint", "images", "pictures", "cache"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads private memory from /proc")
+@linux
 def test_training_on_140_000_images_takes_the_memory_of_10_000():
-    said = said_by("memory.py", "--steps", "10", "--sparse")
-    few, many = (int(peak) for peak in re.findall(r"(\d+) MiB", said))
-    assert 200 < few and many < min(700, 1.05 * few)
+    said = said_by("memory.py", "--steps", "20", "--every", "0.5", "--sparse")
+    assert len(re.findall(r"\d+ MiB", said)) == 2  # it ends otherwise if one is too large

@@ -119,11 +119,22 @@ def test_a_reader_sees_whole_files_while_others_write(path, model):
 
 
 def test_the_part_of_one_who_was_killed_is_deleted_and_that_of_one_who_writes_is_not(path, model):
-    (path.parent / "weights.npz.dead.part").write_bytes(b"")
-    (path.parent / "weights.npz.busy.part").write_bytes(b"")
-    os.utime(path.parent / "weights.npz.dead.part", (time.time() - serialization.ABANDONED - 1,) * 2)
+    dead, busy, other = (path.with_name(f"weights.npz.{name}.part") for name in ("d" * 32, "b" * 32, "mine"))
+    for part in (dead, busy, other):
+        part.write_bytes(b"")
+    for part in (dead, other):
+        os.utime(part, (time.time() - serialization.ABANDONED - 1,) * 2)
     save_weights(path, model)
-    assert {file.name for file in path.parent.iterdir()} == {"weights.npz", "weights.npz.busy.part"}
+    assert set(path.parent.iterdir()) == {path, busy, other}
+
+
+def test_weights_that_are_not_finite_are_not_saved(path, model):
+    save_weights(path, model)
+    before = path.read_bytes()
+    model[0].bias.data[0] = np.nan
+    with pytest.raises(ValueError, match="0.bias holds nan or inf"):
+        save_weights(path, model)
+    assert path.read_bytes() == before
 
 
 HUGE = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }"
@@ -182,13 +193,16 @@ def test_a_truncated_file_is_refused(path, model, kept):
         load_weights(path, model)
 
 
-def test_a_flipped_bit_in_the_data_is_noticed(path, model):
+def test_a_flipped_bit_anywhere_in_the_data_is_noticed(path, rng):
+    model = Sequential(Linear(100, 100, rng=rng))
     save_weights(path, model)
-    data = bytearray(path.read_bytes())
-    data[data.index(model[0].bias.data.tobytes())] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="Bad CRC-32 for file '0.bias.npy'"):
-        load_weights(path, model)
+    valid = path.read_bytes()
+    for value in (model[0].weight.data[0, 0], model[0].weight.data[-1, -1], model[0].bias.data[-1]):
+        data = bytearray(valid)
+        data[data.index(value.tobytes())] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="Bad CRC-32 for file"):
+            load_weights(path, model)
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
