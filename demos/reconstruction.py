@@ -1,12 +1,14 @@
 """Reconstruction: validation images above what the autoencoder makes of them, the learning curve, and baselines."""
 
+import json
+
 import numpy as np
 
 from autoencoders.figures import contact_sheet_figure, learning_curve_figure, reconstruction_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import reconstruction_errors
 from demos import settings
-from demos.output import save_figure
+from demos.output import save_figure, save_text
 from demos.trained import trained
 
 SHOWN = 10
@@ -25,6 +27,15 @@ def run(options, training_set, validation_set):
     fitted = to_features(training_set[:PCA_IMAGES])  # (N, D)
     components = min(model.encoder[2].weight.data.shape[0], len(fitted) - 1)
     mean_error, pca_error = _pca_errors(fitted, validation_set, components)
+    results = {
+        "images": len(errors),
+        "error": float(errors.mean()),
+        "components": components,
+        "fitted": len(fitted),
+        "pca": float(pca_error),
+        "mean image": float(mean_error),
+    }
+    save_text(options, "reconstruction.json", json.dumps(results, indent=2))
     print(f"mean squared error of {len(validation_set)} validation images, pixels in [-1, 1]")
     print(f"  autoencoder         {errors.mean():.4f}")
     print(f"  PCA, {components:2} components  {pca_error:.4f}  (fitted on {len(fitted)} training images)")

@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import functools
 import math
+import shlex
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +71,7 @@ def parse(parser, argv):
 
 
 def _parse_training(prog, description, argv):
-    """parse() with the options of images and training, `epochs` resolved."""
+    """parse() with the options of images and training, `epochs` resolved, the `command`, and when it `started`."""
     with_training = parser(prog, description)
     add = functools.partial(with_training.add_argument, metavar="N")
     add(
@@ -98,6 +100,8 @@ def _parse_training(prog, description, argv):
     quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
     with_training.add_argument("--quick", action="store_true", help=quick)
     options = parse(with_training, argv)
+    options.command = shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)])
+    options.started = time.monotonic()
     if options.epochs is None:
         options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
     return options

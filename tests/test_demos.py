@@ -378,7 +378,10 @@ def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_w
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == status and said.count("\n") == 1
-    assert f"stopped by {number.name} when epoch" in said and "fcn.checkpoint.npz; the same command with --resume goes on" in said
+    assert (
+        f"stopped by {number.name} when epoch" in said
+        and "fcn.checkpoint.npz; the same command with --resume goes on" in said
+    )
     other = subprocess.run([*command, killed, "--resume", "--seed", "1"], capture_output=True, text=True)
     assert other.returncode == 2 and "other settings: seed was 0, is 1" in other.stderr
     resumed = subprocess.run([*command, killed, "--resume"], capture_output=True, text=True, check=True)
