@@ -54,7 +54,7 @@ def main(argv=None):
     with settings.one_line_of_errors(options.prog), tempfile.TemporaryDirectory() as folder:
         images, count = Path(folder) / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES)
         np.save(images, make_faces(count, np.random.default_rng(options.seed))[0])
-        race = Race(options.threads, images, folder)
+        race = Race(options, images, folder)
         try:
             results = measure(race, options)
         except ContenderError as error:
@@ -67,13 +67,13 @@ def main(argv=None):
 
 def measure(race, options):
     """All that is reported: {name of a measurement: {...}}, times in seconds."""
-    print(f"contenders: {'; '.join(race.names)}", flush=True)
+    settings.say(options, f"contenders: {'; '.join(race.names)}")
     results = {"machine": _machine(), "threads": options.threads, "versions": _versions()}
     for batch in options.batch_sizes:
         race.check_losses(batch)
     results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
     flops, limits = {batch: _flops_of_a_step(batch) for batch in options.batch_sizes}, race.ask(OURS, "limits")
-    print(f"every contender computes the same losses at batch sizes {', '.join(map(str, flops))}", flush=True)
+    settings.say(options, f"every contender computes the same losses at batch sizes {', '.join(map(str, flops))}")
     traffic = 7 * 4 * sum((i + 1) * o for i, o in FCN_SIZES)  # Adam reads p, g, m, v and writes p, m, v
     results["limits"] = limits
     results["bound"] = {b: flops[b] / limits["flops"] + traffic / limits["bandwidth"] for b in flops}
@@ -92,16 +92,16 @@ class ContenderError(Exception):
 class Race:
     """The processes of the contenders that are installed."""
 
-    def __init__(self, threads, images, folder):
-        self.threads, self.images, self.folder = threads, images, folder
+    def __init__(self, options, images, folder):
+        self.options, self.images, self.folder = options, images, folder
         variables = ("NUMBA", "OPENBLAS", "OMP", "MKL")
-        self.environment = os.environ | {f"{name}_NUM_THREADS": str(threads) for name in variables}
+        self.environment = os.environ | {f"{name}_NUM_THREADS": str(options.threads) for name in variables}
         self.environment["NNLITE_BACKEND"] = "numba"
         self.names = [name for name in CONTENDERS if name not in PEERS or importlib.util.find_spec(PEERS[name])]
         self.processes = {name: self._start(name, self.environment) for name in self.names}
 
     def _start(self, name, environment):
-        command = [sys.executable, "-m", "demos.contenders", name, str(self.images), str(self.threads)]
+        command = [sys.executable, "-m", "demos.contenders", name, str(self.images), str(self.options.threads)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, env=environment, **pipes)
 
@@ -135,7 +135,8 @@ class Race:
                 time.sleep(PAUSE)
                 times = self.ask(name, order, batch=batch, times=WARM_UP + repeat[name])[WARM_UP:]
                 medians[name].append(np.median(times, axis=0).tolist())
-        print(f"{order:8} of {OURS} at batch size {batch}: {1e3 * _time(medians[OURS]):.1f} ms", flush=True)
+        milliseconds = 1e3 * _time(medians[OURS])
+        settings.say(self.options, f"{order:8} of {OURS} at batch size {batch}: {milliseconds:.1f} ms")
         return medians
 
     def end(self):

@@ -33,9 +33,8 @@ def main(argv=None):
 
 def run(options, training_set=None, validation_set=None):
     rng = np.random.default_rng(options.seed)
-    print(
-        f"checks    seed {options.seed}; complex step in NumPy, central differences on the {options.backend} backend\n"
-    )
+    how = "complex step in NumPy, central differences on the"
+    settings.say(options, f"checks    seed {options.seed}; {how} {options.backend} backend\n")
     print("relative error of every gradient in float64, by complex step (wanted: 1e-12) and central differences (1e-7)")
     print(f"\n{'':16}  {'gradient of':20}  complex  central")
     failures = []

@@ -7,6 +7,7 @@ import numpy as np
 from autoencoders.claims import standard_error
 from autoencoders.figures import picture_rows_figure
 from autoencoders.images import to_pixels
+from demos.settings import say
 from nnlite.serialization import replacing
 
 SHOWN = 10  # pictures in a row
@@ -16,14 +17,14 @@ def save_figure(options, name, figure):
     """Save a figure as PNG in the output folder, and say so."""
     with replacing(options.out / name) as file:
         figure.savefig(file, format="png")
-    print(f"figure    {options.out / name}", flush=True)
+    say(options, f"figure    {options.out / name}")
 
 
 def save_text(options, name, text):
     """Write a text file into the output folder, whole or not at all."""
     with replacing(options.out / name) as file:
         file.write(text.encode())
-    print(f"file      {options.out / name}", flush=True)
+    say(options, f"file      {options.out / name}")
 
 
 def save_rows(options, name, title, rows):
@@ -34,7 +35,7 @@ def save_rows(options, name, title, rows):
 
 def save_results(options, name, heading, results, text):
     """Print a text, and write it under its heading as NAME.md, and the results as NAME.json."""
-    print(f"\n{text}")
+    print(f"{text}\n")
     save_text(options, f"{name}.json", json.dumps(results, indent=2))
     save_text(options, f"{name}.md", f"{heading}\n\n{text}")
 

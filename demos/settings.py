@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from autoencoders import Interrupted, load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
@@ -25,12 +26,20 @@ LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 def start(prog, description, argv, *demos):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     options = _parse_training(prog, description, argv)
     with one_line_of_errors(prog):
         training_set, validation_set = _open_images(options)
-        for demo in demos:
+        for number, demo in enumerate(demos, 1):
+            if len(demos) > 1:
+                heading, _, _ = sys.modules[demo.__module__].__doc__.partition("\n")
+                say(options, f"\n[{number}/{len(demos)}] {heading}\n")
             demo(options, training_set, validation_set)
+
+
+def say(options, text):
+    """Tell on stderr what happens, unless --quiet. Results go to stdout, by print, and nothing else does."""
+    if not options.quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -51,18 +60,23 @@ def one_line_of_errors(prog):
 
 
 def parser(prog, description):
-    """An ArgumentParser with what every demo has: --out and --seed."""
+    """An ArgumentParser with what every demo has: --out, --seed and --quiet."""
     parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     add = functools.partial(parser.add_argument, metavar="N")
     add("--out", metavar="FOLDER", type=Path, default="out", help="where figures and weights go (default: %(default)s)")
     add("--seed", type=_natural, default=0, help="of all random numbers (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="print results and errors alone")
     return parser
 
 
 def parse(parser, argv):
     """The options as an argparse.Namespace, with the names of the program and of the matrix `backend`."""
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold bytes that are no text
+        stream.reconfigure(errors="backslashreplace", line_buffering=True)
     options = parser.parse_args(argv)
     options.prog = parser.prog
+    if options.quiet:
+        tqdm.__init__ = functools.partialmethod(tqdm.__init__, disable=True)
     try:
         options.backend = backend()
     except ValueError as error:
@@ -118,7 +132,7 @@ def make_folder(options):
 
 
 def _open_images(options):
-    """Make the output folder, open the images, and print the settings. Returns (training, validation) ImageSets."""
+    """Make the output folder, open the images, and tell the settings. Returns (training, validation) ImageSets."""
     if options.data is not None and Path(options.data).resolve() in options.out.resolve().parents:
         fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
     make_folder(options)
@@ -127,13 +141,12 @@ def _open_images(options):
     except (OSError, ValueError) as error:
         fail(options.prog, error)
     for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
-        print(f"{heading:10}{images.name}: {len(images)} to {use} on")
+        say(options, f"{heading:10}{images.name}: {len(images)} to {use} on")
         if images.unreadable and not (heading == "" and options.validation is None):
-            print(f"          without {unreadable_files(images.unreadable)}")
+            say(options, f"          without {unreadable_files(images.unreadable)}")
     steps = math.ceil(len(training) / options.batch_size)
-    print(f"training  {options.epochs} epochs of {steps} steps, batch size {options.batch_size}, seed {options.seed}")
-    print(f"backend   {options.backend}")
-    print(f"output    {options.out}\n", flush=True)
+    epochs = f"{options.epochs} epochs of {steps} steps, batch size {options.batch_size}, seed {options.seed}"
+    say(options, f"training  {epochs}\nbackend   {options.backend}\noutput    {options.out}\n")
     return training, validation
 
 

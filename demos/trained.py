@@ -26,6 +26,7 @@ from autoencoders import (
 )
 from demos import settings
 from demos.output import save_text
+from demos.settings import say
 from nnlite import load_weights, save_weights
 from nnlite.serialization import MAX_TEXT, PIECE, delete_abandoned, open_file
 
@@ -71,14 +72,14 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
         history = _read_record(record, weights, wanted)
         if history is not None:
             load_weights(weights, model)
-            print(f"weights   reused: {weights} was trained by the same settings; delete it to train again\n")
+            say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
             return model, history
         reason = f"{weights} was trained by other settings"
     except FileNotFoundError:
         reason = f"no {weights} yet"
     except Exception as error:  # JSON may hold anything
         reason = f"{weights} or its record is damaged ({error})"
-    print(f"weights   {_beginning(checkpoint, reason)}", flush=True)
+    say(options, f"weights   {_beginning(checkpoint, reason)}")
     start = time.perf_counter()
     try:
         history = train(
@@ -97,7 +98,7 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
     saved = {"settings": wanted, "history": history.curves(), "sha256": _sha256(weights)}
     save_text(options, record.name, json.dumps(saved, indent=2))
     checkpoint.path.unlink(missing_ok=True)
-    print(f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}\n", flush=True)
+    say(options, f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}")
     return model, history
 
 
