@@ -35,7 +35,7 @@ def save_rows(options, name, title, rows):
 
 def save_results(options, name, heading, results, text):
     """Print a text, and write it under its heading as NAME.md, and the results as NAME.json."""
-    print(f"{text}\n")
+    print(text)
     save_text(options, f"{name}.json", json.dumps(results, indent=2))
     save_text(options, f"{name}.md", f"{heading}\n\n{text}")
 

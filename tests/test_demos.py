@@ -196,7 +196,7 @@ def test_sentences_changes_and_claims_are_printed_and_written(out, capsys):
     latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
     printed, written = capsys.readouterr().out, (out / "latent_scaling.md").read_text()
     results = json.loads((out / "latent_scaling.json").read_text())
-    assert written.endswith(printed.removesuffix("\n\n") + "\n") and printed.startswith("x[0] is the code")
+    assert written.endswith(printed.removesuffix("\n")) and printed.startswith("x[0] is the code")
     assert written.startswith("# Parts of a code, scaled\n\n![")
     assert list(results["edits"]) == ["x[0][0]*5", "x[0][0]/5", "x[0][3]*5", "x[0][3]/5", "x[0]*5", "x[0]/5"]
     for edit in results["edits"].values():
