@@ -39,7 +39,7 @@ class Part:
 class Window:
     """An Explorer in a figure: its widgets call the Explorer, then update() draws the parts that changed.
 
-    A full draw takes a tenth of a second, a part some milliseconds.
+    A full draw takes a tenth of a second, a part at most some milliseconds.
     """
 
     def __init__(self, figure, explorer):
@@ -120,10 +120,10 @@ class Window:
         axes = self._axes(x, y, side, side)
         axes.set_title(title, fontsize=10, pad=5)
         axes.set_axis_off()
-        image = axes.imshow(to_pixels(features())[0], interpolation="nearest")
+        image = axes.imshow(_rgba(to_pixels(features())), interpolation="nearest")
 
         def show(pixels):
-            image.set_data(np.frombuffer(pixels, np.uint8).reshape(64, 64, 3))
+            image.set_data(_rgba(np.frombuffer(pixels, np.uint8)))
 
         self._part([image], (x, y, side, side), lambda: to_pixels(features()).tobytes(), show)
         return image
@@ -213,3 +213,8 @@ class Window:
 def _place(x, y, width, height):
     """Pixels from the top left as a rectangle in parts of the figure."""
     return Bbox.from_bounds(x / WIDTH, 1 - (y + height) / HEIGHT, width / WIDTH, height / HEIGHT)
+
+
+def _rgba(pixels):
+    """The values of one picture as uint8 (64, 64, 4), which matplotlib draws in half the time of (64, 64, 3)."""
+    return np.pad(pixels.reshape(64, 64, 3), ((0, 0), (0, 0), (0, 1)), constant_values=255)
