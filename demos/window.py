@@ -26,7 +26,7 @@ class Part:
         self.shown = self.background = None
         self.drawn = 0.0  # time.monotonic()
         for artist in artists:
-            artist.set_animated(True)  # a full draw leaves it out
+            artist.set(animated=True, clip_on=True, clip_box=box)  # animated: a full draw leaves it out
 
     def draw(self, canvas):
         canvas.restore_region(self.background)
@@ -136,7 +136,7 @@ class Window:
         return artist
 
     def _element(self, k):
-        e, x, y = self.explorer, 684 + k // ROWS * 284, 34 + k % ROWS * 38
+        e, x, y = self.explorer, 684 + k // ROWS * 292, 34 + k % ROWS * 38
 
         def state():
             value, mark = e.code[0, k], e.plain_code[0, k]
@@ -152,7 +152,7 @@ class Window:
             slider.label.set(weight="bold" if chosen else "normal", color="tab:red" if chosen else "black")
 
         slider = self._slider(f"x[0][{k}]", x, y, 138, lambda value: e.set_element(k, value), state)
-        self._part([slider.label], (x - 76, y, 68, 24), lambda: k == e.element, mark_chosen)
+        self._part([slider.label], (x - 77, y, 67, 24), lambda: k == e.element, mark_chosen)
         return slider
 
     def _chooser(self, name, y, choose, number):
@@ -180,7 +180,7 @@ class Window:
             slider.vline.set_xdata([mark, mark])
             slider.valtext.set_text(text)
 
-        part = self._part([*axes.lines, slider.valtext], (x - 7, y, width + 7 + 80, 24), state, show)
+        part = self._part([*axes.lines, slider.valtext], (x - 9, y, width + 9 + 76, 24), state, show)
 
         def on_changed(value):
             part.shown = None  # the slider has moved by itself
@@ -192,6 +192,7 @@ class Window:
 
     def _button(self, name, x, y, width, clicked):
         button = Button(self._axes(x, y, width, 28), name)
+        button.ax.spines[:].set_visible(False)  # their edges would darken each time that the mouse comes and goes
         button.label.set_fontsize(10)
 
         def on_clicked(event):
