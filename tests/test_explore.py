@@ -46,7 +46,7 @@ def explored(out):
 @pytest.fixture
 def window(explored):
     figure = Figure(SIZE, dpi=DPI)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure)
     rng = np.random.default_rng(0)
     window = Window(figure, explore.Explorer(explored.spaces, explored.images, rng))
     figure.canvas.draw()
