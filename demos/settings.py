@@ -24,9 +24,12 @@ QUICK_IMAGES = 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 
-def start(prog, description, argv, *demos):
-    """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other."""
-    options = _parse_training(prog, description, argv)
+def start(prog, description, argv, *demos, flags=()):
+    """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other.
+
+    flags: (name, help) of options that this program has beside the shared ones, each false unless it is given.
+    """
+    options = _parse_training(prog, description, argv, flags)
     with one_line_of_errors(prog):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
@@ -84,7 +87,7 @@ def parse(parser, argv):
     return options
 
 
-def _parse_training(prog, description, argv):
+def _parse_training(prog, description, argv, flags):
     """parse() with the options of images and training, `epochs` resolved, the `command`, and when it `started`."""
     with_training = parser(prog, description)
     add = functools.partial(with_training.add_argument, metavar="N")
@@ -113,6 +116,8 @@ def _parse_training(prog, description, argv):
     with_training.add_argument("--resume", action="store_true", help=resume)
     quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
     with_training.add_argument("--quick", action="store_true", help=quick)
+    for name, text in flags:
+        with_training.add_argument(name, action="store_true", help=text)
     options = parse(with_training, argv)
     options.command = shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)])
     options.started = time.monotonic()

@@ -69,16 +69,11 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
     )
     delete_abandoned(checkpoint.path)
     try:
-        history = _read_record(record, weights, wanted)
-        if history is not None:
-            load_weights(weights, model)
-            say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
-            return model, history
-        reason = f"{weights} was trained by other settings"
-    except FileNotFoundError:
-        reason = f"no {weights} yet"
-    except Exception as error:  # JSON may hold anything
-        reason = f"{weights} or its record is damaged ({error})"
+        history = _read(name, model, options, wanted)
+        say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
+        return model, history
+    except LookupError as error:
+        reason = error
     say(options, f"weights   {_beginning(checkpoint, reason)}")
     start = time.perf_counter()
     try:
@@ -100,6 +95,29 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
     checkpoint.path.unlink(missing_ok=True)
     say(options, f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}")
     return model, history
+
+
+def saved(name, options, training_set, validation_set):
+    """The model that trained() left in the output folder; LookupError, which says why, if it would train one."""
+    model = MODELS[name][0](rng=np.random.default_rng(0))
+    _read(name, model, options, _settings(options, training_set, validation_set))
+    return model
+
+
+def _read(name, model, options, wanted):
+    """The History of the settings `wanted`, and into `model` its weights; LookupError if there are none to use."""
+    weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
+    try:
+        history = _read_record(record, weights, wanted)
+        if history is not None:
+            load_weights(weights, model)
+            return history
+        reason = f"{weights} was trained by other settings"
+    except FileNotFoundError:
+        reason = f"no {weights} yet"
+    except Exception as error:  # JSON may hold anything
+        reason = f"{weights} or its record is damaged ({error})"
+    raise LookupError(reason)
 
 
 def _read_record(path, weights, wanted):
