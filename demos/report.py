@@ -19,6 +19,11 @@ from demos.output import save_figure, save_text
 from demos.trained import trained
 
 DEMOS = ("reconstruction", "latent_scaling", "vae_vs_vanilla", "denoising", "posterior_collapse")
+FEW = "<p>With so few images, take the verdicts as a first look.</p>"
+PROBE = """<p>A linear probe reads the known factors of a face from its pixels. Below, its r² on faces that it was not
+fitted on, and on their reconstructions. A factor with less than a half in either column cannot be read, and is in no
+sentence or claim. The probe knows whole faces: the stranger an edited picture looks, the less its reading means.</p>
+"""
 PACKAGES = ("numpy", "numba", "matplotlib", "pillow")
 
 
@@ -99,6 +104,7 @@ class _Filling(dict):
         self["collapse"] = self._collapse()
         self["edits"] = self._edits(scaling)
         self["changes"] = self._changes(scaling)
+        self["few"] = FEW if scaling["faces"] < latent_scaling.ENOUGH else ""
         self["probe"] = self._probe(scaling) if scaling["probe_r2"] else ""
         rows = [self._claim(place, row) for place, row in enumerate(scaling["claims"])]
         self["claims"] = _table(["edit", "claim", "verdict", "mean ± std. error", "true for", "most for"], rows)
@@ -150,15 +156,14 @@ class _Filling(dict):
         name, code = scaling["pictures"][place]["name"], scaling["pictures"][place]["code"]
         said = [f"<b>{self._value(*at, 'name')}</b>"]
         if code:
-            whole = name == "reconstruction" or "][" not in name
             values = " → ".join(self._value(*at, "code", k, form=".2f") for k in range(len(code)))
-            said.append(f"{'length of the code' if whole else 'the element'}: {values}")
+            said.append(f"{'the element' if '][' in name else 'length of the code'}: {values}")
         if scaling["pictures"][place]["largest difference"]:
             said.append(f"largest difference: {self._value(*at, 'largest difference', form='.2f')}")
         text = f"<p>{'<br>'.join(said)}</p>"
         if name in scaling["edits"]:
             text += f"<p>{self._value('latent_scaling', 'edits', name, 'sentence')}</p>"
-        alts = (html.escape(f"{name}: {what}") for what in ("the picture", "its difference to the reconstruction"))
+        alts = ("The picture", "Its difference to the reconstruction")
         pictures = "".join(f'<img src="{_tile(sheet, place, row)}" alt="{alt}">' for row, alt in enumerate(alts))
         return f'<figure class="edit">{pictures}<figcaption>{text}</figcaption></figure>'
 
@@ -182,7 +187,7 @@ class _Filling(dict):
             [name, *(self._value("latent_scaling", "probe_r2", name, k, form=".2f") for k in range(2))]
             for name in scaling["probe_r2"]
         ]
-        return _table(["factor", "r², plain", "r², reconstructed"], rows)
+        return PROBE + _table(["factor", "r², plain", "r², reconstructed"], rows)
 
     def _claim(self, place, row):
         def value(name, form=""):
