@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 
 import numpy as np
 import pytest
@@ -162,6 +163,8 @@ class Browser:
         ]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(["sh", "-c", command, CHROMIUM, *options], **pipes)
+        self._watchdog = threading.Timer(120, self.process.kill)  # a browser that does not answer is an error, no wait
+        self._watchdog.start()
         self.events, self._number, self._session = [], 0, {}
         target = self.do("Target.createTarget", url="about:blank")["targetId"]
         self._session = {"sessionId": self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
@@ -195,6 +198,8 @@ class Browser:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._read())
         wrong = []
+        drawn = self.evaluate("document.documentElement.scrollWidth")
+        complete = self.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
         for event in self.events:
             url = event.get("params", {}).get("request", {}).get("url", "data:")
             if event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
@@ -203,9 +208,9 @@ class Browser:
                 event["method"] == "Network.requestWillBeSent" and not url.startswith("data:") and url != path.as_uri()
             ):
                 wrong.append(url)
-        if (drawn := self.evaluate("document.documentElement.scrollWidth")) > width:
+        if drawn > width:
             wrong.append(f"{drawn} pixels wide")
-        if not self.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)"):
+        if not complete:
             wrong.append("a picture is missing")
         return wrong
 
@@ -213,6 +218,7 @@ class Browser:
         return self.do("Runtime.evaluate", expression=expression)["result"]["value"]
 
     def close(self):
+        self._watchdog.cancel()
         self.do("Browser.close")
         self.process.communicate(timeout=30)
 
@@ -237,7 +243,7 @@ def test_a_browser_shows_the_report_within_its_window_and_asks_nobody_for_anythi
 WRONG = {
     "<script>console.error('no')</script>": ["Runtime.consoleAPICalled"],
     "<script>throw new Error('no')</script>": ["Runtime.exceptionThrown"],
-    "<link rel=stylesheet href='https://no.invalid/a.css'>": ["https://no.invalid/a.css", "Log.entryAdded"],
+    "<link rel=stylesheet href='http://127.0.0.1:9/a.css'>": ["http://127.0.0.1:9/a.css", "Log.entryAdded"],
     "<div style='width: 2000px'>wide</div>": ["2000 pixels wide"],
     "<img src='data:image/png;base64,no'>": ["a picture is missing"],
 }
