@@ -18,7 +18,7 @@ from demos import denoising, latent_scaling, posterior_collapse, reconstruction,
 from demos.output import save_figure, save_text
 from demos.trained import trained
 
-DEMOS = ("reconstruction", "latent_scaling", "vae_vs_vanilla", "denoising", "posterior_collapse")
+DEMOS = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse)
 FEW = "<p>With so few images, take the verdicts as a first look.</p>"
 PROBE = """<p>A linear probe reads the known factors of a face from its pixels. Below, its r² on faces that it was not
 fitted on, and on their reconstructions. A factor with less than a half in either column cannot be read, and is in no
@@ -28,15 +28,15 @@ PACKAGES = ("numpy", "numba", "matplotlib", "pillow")
 
 
 def main(argv=None):
-    demos = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse)
-    settings.start("python -m demos.report", __doc__, argv, *(demo.run for demo in demos), run)
+    settings.start("python -m demos.report", __doc__, argv, *(demo.run for demo in DEMOS), run)
 
 
 def run(options, training_set, validation_set):
     """Write report.json, what the other demos have measured, and report.html, that and their figures to read."""
     fcn, history = trained("fcn", options, training_set, validation_set)
     save_figure(options, "fcn_architecture.png", architecture_figure(fcn))
-    results = {name: json.loads((options.out / f"{name}.json").read_text()) for name in DEMOS}
+    names = [demo.__name__.removeprefix("demos.") for demo in DEMOS]
+    results = {name: json.loads((options.out / f"{name}.json").read_text()) for name in names}
     results["model"] = {
         "printed": repr(fcn),
         "summary": summary(fcn),
@@ -64,7 +64,7 @@ def run(options, training_set, validation_set):
 
 def page(results, folder):
     """The HTML of the report: report.html beside this file, filled with `results` and the figures in `folder`."""
-    return _Page(Path(__file__).with_suffix(".html").read_text()).substitute(_Filling(results, folder))
+    return _Page(Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).substitute(_Filling(results, folder))
 
 
 class _Page(Template):

@@ -210,6 +210,14 @@ def test_what_is_written_of_an_edit_is_what_the_saved_weights_make_of_it(out):
         ("x[0][0]*5", code * np.where(np.arange(24) == 0, 5, 1)),
         ("x[0][3]/5", code / np.where(np.arange(24) == 3, 5, 1)),
     ):
+        picture = next(each for each in results["pictures"] if each["name"] == edit)
+        lengths = [np.linalg.norm(c) if "][" not in edit else c[0, int(edit[5])] for c in (code, scaled)]
+        assert np.allclose(picture["code"], lengths)
+        assert np.isclose(picture["largest difference"], np.abs(model.decoder(scaled) - plain).max(), rtol=1e-4)
+        picture = next(each for each in results["pictures"] if each["name"] == edit)
+        lengths = [np.linalg.norm(c) if "][" not in edit else c[0, int(edit[5])] for c in (code, scaled)]
+        assert np.allclose(picture["code"], lengths)
+        assert np.isclose(picture["largest difference"], np.abs(model.decoder(scaled) - plain).max(), rtol=1e-4)
         red, green, blue = ((model.decoder(scaled) - plain) * 127.5).reshape(3, -1).mean(axis=1)
         changed = results["edits"][edit]["changes"]
         assert np.isclose(changed["brightness"], 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-2)

@@ -1,4 +1,6 @@
+import base64
 import html.parser
+import io
 import json
 import re
 import shutil
@@ -7,8 +9,12 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from autoencoders import FCNAutoencoder, load_images
+from autoencoders.images import to_features, to_pixels
 from demos import latent_scaling, report
+from nnlite import load_weights
 
 CHROMIUM = shutil.which("chromium")
 PAPER = "https://arxiv.org/abs/1312.6114"
@@ -133,6 +139,21 @@ def test_the_report_holds_what_the_demos_wrote(out, results):
     assert results["settings"]["seed"] == 0 and results["settings"]["training images"] == 22
     assert results["command"] == f"python -m demos.report --images 24 --epochs 1 --out {out}"
     assert results["history"] == json.loads((out / "fcn.json").read_text())["history"]
+
+
+def test_an_edit_is_shown_by_its_picture_and_by_its_difference_to_the_reconstruction(out, page, results):
+    model = FCNAutoencoder(rng=np.random.default_rng(0))
+    load_weights(out / "fcn.npz", model)
+    rng, _ = np.random.default_rng(0).spawn(2)
+    _, validation = load_images(count=24, rng=rng).split(rng)
+    code = model.encoder(to_features(validation[:1]))
+    plain, picture = model.decoder(code), model.decoder(code / 5)
+    difference = (picture - plain) / np.abs(picture - plain).max()
+    assert results["latent_scaling"]["pictures"][-1]["name"] == "x[0]/5"
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="(?:The picture|Its difference)', page)[-2:]
+    for expected, png in zip((picture, difference), shown):
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))), int)
+        assert np.abs(pixels - to_pixels(expected)[0]).max() <= 1
 
 
 def test_the_report_is_one_file_without_scripts(page):
