@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from autoencoders.images import to_pixels
+from autoencoders.latent import scaled_differences
 
 DPI = 100
 IMAGE = 64  # the width and height of an image, in its own pixels
@@ -173,15 +174,14 @@ def latent_scaling_figure(titles, pictures, reference):
     """
     title = "What the decoder makes of a code x[0], scaled as a whole\nor in its element k, x[0][k]; length: Euclidean"
     figure, axes = _picture_grid([2 * LINE, 0], len(pictures), zoom=3, left=145, foot=LINE, title=title)
-    for column, (title, picture) in enumerate(zip(titles, pictures)):
+    drawn = zip(titles, pictures, *scaled_differences(pictures, pictures[reference]))
+    for column, (title, picture, difference, largest) in enumerate(drawn):
         _show(axes[0, column], _to_image(picture), above=title)
-        difference = picture - pictures[reference]
-        largest = np.abs(difference).max()
         if largest == 0:
             axes[1, column].set_axis_off()
             axes[1, column].text(0.5, 0.5, "none", ha="center", va="center", fontsize=9)
             continue
-        _show(axes[1, column], _to_image(difference / largest), below=f"white +{largest:.2f}, black -{largest:.2f}")
+        _show(axes[1, column], _to_image(difference), below=f"white +{largest:.2f}, black -{largest:.2f}")
     _name_row(axes[0, 0], "picture")
     _name_row(axes[1, 0], "difference to the\nreconstruction,\neach on its own\nscale (grey: none)")
     return figure

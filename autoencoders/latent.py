@@ -68,6 +68,16 @@ def scan_elements(decoder, code, scales):
     return pictures, changes
 
 
+def scaled_differences(pictures, reference):
+    """(differences (N, D), largest (N,)) of pictures (N, D) to one (D,), each divided by its largest absolute value.
+
+    A picture that does not differ has 0 as its largest, and a difference of zeros.
+    """
+    differences = pictures - reference  # (N, D)
+    largest = np.abs(differences).max(axis=1)  # (N,)
+    return differences / np.where(largest == 0, 1, largest)[:, None], largest
+
+
 def measure(pictures, originals, probe=None):
     """What can be seen in each picture: {quantity: (N,)}.
 

@@ -1,4 +1,4 @@
-"""Runs every demo: reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, report, gradients."""
+"""Runs every demo: reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, gradients, report."""
 
 from demos import (
     denoising,
@@ -11,7 +11,7 @@ from demos import (
     vae_vs_vanilla,
 )
 
-DEMOS = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, report, gradients)
+DEMOS = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, gradients, report)
 
 if __name__ == "__main__":
     settings.start("python -m demos", __doc__, None, *(demo.run for demo in DEMOS))

@@ -42,6 +42,7 @@ def run(options, training_set, validation_set):
     results = {
         "images": len(x),
         "noise": list(LEVELS),
+        "trained with": NOISE,
         "error": {name: [mean_and_error(values) for values in each] for name, each in measured.items()},
         "with noise": GAIN.say(gain(LEVELS.index(NOISE))),
         "without noise": GAIN.say(gain(0)),

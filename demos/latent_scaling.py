@@ -6,10 +6,10 @@ import numpy as np
 from autoencoders import make_faces, scale_code
 from autoencoders.claims import judge_claims
 from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
-from autoencoders.images import to_features
-from autoencoders.latent import FactorProbe, changes, scan_elements, sentence
+from autoencoders.images import to_features, to_pixels
+from autoencoders.latent import FactorProbe, changes, scaled_differences, scan_elements, sentence
 from demos import settings
-from demos.output import save_figure, save_results, table
+from demos.output import save_figure, save_results, save_sheet, table
 from demos.trained import trained
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
@@ -31,17 +31,20 @@ def run(options, training_set, validation_set):
     second = 1 + int(np.argmax(moved[1:])) if options.element is None else options.element
 
     plain = model.decoder(code)  # (1, D)
-    titles = ["original", f"reconstruction\nlength of x[0]: {np.linalg.norm(code):.2f}"]
-    pictures = {"original": original, "reconstruction": plain}
+    length = float(np.linalg.norm(code))
+    titles = ["original", f"reconstruction\nlength of x[0]: {length:.2f}"]
+    pictures, codes = {"original": original, "reconstruction": plain}, {"original": [], "reconstruction": [length]}
     for element in (0, second, None):
         for sign, factor in (("*", 5), ("/", 1 / 5)):
             edited = scale_code(code, factor, element)
             edit = f"x[0]{sign}5" if element is None else f"x[0][{element}]{sign}5"
-            before, after = (np.linalg.norm(c) if element is None else c[0, element] for c in (code, edited))
+            before, after = (float(np.linalg.norm(c) if element is None else c[0, element]) for c in (code, edited))
             titles.append(f"{edit}\n{'length: ' if element is None else ''}{before:.2f} → {after:.2f}")
-            pictures[edit] = model.decoder(edited)
-    edits = latent_scaling_figure(titles, np.concatenate(list(pictures.values())), reference=1)
-    save_figure(options, "latent_scaling.png", edits)
+            pictures[edit], codes[edit] = model.decoder(edited), [before, after]
+    shown = np.concatenate(list(pictures.values()))  # (P, D)
+    save_figure(options, "latent_scaling.png", latent_scaling_figure(titles, shown, reference=1))
+    differences, largest = scaled_differences(shown, plain[0])  # (P, D), (P,)
+    save_sheet(options, "latent_pictures.png", [to_pixels(shown), to_pixels(differences)])
     save_figure(options, "latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved))
 
     probe = None
@@ -54,6 +57,10 @@ def run(options, training_set, validation_set):
     }
     originals = to_features(validation_set[:JUDGED])  # (N, D)
     results = {
+        "pictures": [
+            {"name": name, "code": codes[name], "largest difference": float(difference)}
+            for name, difference in zip(pictures, largest)
+        ],
         "edits": {
             edit: {"sentence": sentence(edit, changed), "changes": changed} for edit, changed in measured.items()
         },

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from PIL import Image
 
 from autoencoders.claims import standard_error
 from autoencoders.figures import picture_rows_figure
@@ -20,10 +21,17 @@ def save_figure(options, name, figure):
     say(options, f"figure    {options.out / name}")
 
 
-def save_text(options, name, text):
-    """Write a text file into the output folder, whole or not at all."""
+def save_sheet(options, name, rows):
+    """Save rows of as many pictures each, uint8 (N, 64, 64, 3), side by side without a gap, as PNG."""
     with replacing(options.out / name) as file:
-        file.write(text.encode())
+        Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in rows])).save(file, format="png")
+    say(options, f"figure    {options.out / name}")
+
+
+def save_text(options, name, text):
+    """Write a text file into the output folder, whole or not at all, and say so."""
+    with replacing(options.out / name) as file:
+        file.write(text.encode(errors="backslashreplace"))  # a file's name may hold bytes that are no text
     say(options, f"file      {options.out / name}")
 
 

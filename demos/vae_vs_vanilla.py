@@ -83,6 +83,7 @@ def run(options, training_set, validation_set):
         "images": len(x),
         "sigma2": history.sigma2[-1],
         "kl": use.kl.tolist(),
+        "kl total": float(use.kl.sum()),
         "active": use.active,
         "reconstruction": {name: mean_and_error(values) for name, values in reconstructed.items()},
         "moved by": list(STEPS),
@@ -152,7 +153,7 @@ def _report(results):
     lines = [
         f"The first {results['images']} validation images; mean squared errors and distances, pixels in [-1, 1],",
         "± standard error.",
-        f"The VAE uses {results['active']} of {len(results['kl'])} elements of its code, {sum(results['kl']):.1f} nats"
+        f"The VAE uses {results['active']} of {len(results['kl'])} elements of its code, {results['kl total']:.1f} nats"
         f" in all; its sigma2 is {results['sigma2']:.4f}.",
         "",
         *table(["reconstruction", "error"], [[name, cell(mean)] for name, mean in results["reconstruction"].items()]),

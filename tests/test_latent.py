@@ -4,7 +4,17 @@ import pytest
 from autoencoders import make_faces, scale_code
 from autoencoders.faces import RANGES, _paint
 from autoencoders.images import to_features
-from autoencoders.latent import BACKGROUND, FACE, PHRASES, FactorProbe, changes, measure, scan_elements, sentence
+from autoencoders.latent import (
+    BACKGROUND,
+    FACE,
+    PHRASES,
+    FactorProbe,
+    changes,
+    measure,
+    scaled_differences,
+    scan_elements,
+    sentence,
+)
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +206,8 @@ def test_a_factor_that_the_decoder_leaves_out_is_not_mentioned(rng):
     probe = FactorProbe(features, {"kept": features[:, 0], "lost": features[:, 1]}, model=lambda x: x * [1, 0])
     assert probe.r2["lost"] > 0.5 > probe.decoded_r2["lost"]
     assert list(probe.read(features)) == ["kept"]
+
+
+def test_differences_are_divided_by_their_largest_and_none_stays_none():
+    differences, largest = scaled_differences(np.array([[1.0, 2.0], [3.0, -2.0], [1.0, 1.5]]), np.array([1.0, 2.0]))
+    assert np.array_equal(differences, [[0, 0], [0.5, -1], [0, -1]]) and np.array_equal(largest, [0, 4, 0.5])
