@@ -34,7 +34,7 @@ def start(prog, description, argv, *demos, flags=()):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
             if len(demos) > 1:
-                heading, _, _ = sys.modules[demo.__module__].__doc__.partition("\n")
+                heading, _, _ = sys.modules[demo.__module__].__doc__.partition(":")
                 say(options, f"\n[{number}/{len(demos)}] {heading}\n")
             demo(options, training_set, validation_set)
 
