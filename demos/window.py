@@ -80,9 +80,9 @@ class Window:
         for place, name in enumerate(e.spaces):
             self.buttons[name] = self._button(name, 890 + 152 * place, 580, 144, lambda name=name: e.switch(name))
         help_text = (
-            "A click on the name of an element chooses it and leaves it as it is.\n"
-            "A dark line marks the value of the image's own code. Where a\n"
-            "value is beyond the end of its slider, the number is right."
+            "Click the name of an element to select it for * 5 and / 5. Each slider spans\n"
+            "the codes of the images; a dark line marks this image's own value. A value\n"
+            "may lie beyond the end of its slider: the number beside it is exact."
         )
         figure.text(628 / WIDTH, 1 - 670 / HEIGHT, help_text, va="top", fontsize=9, color="dimgrey")
         figure.canvas.mpl_connect("draw_event", self._on_draw)
