@@ -56,7 +56,11 @@ def build(figure, options, training_set, validation_set):
         vanilla, vae = (saved(name, options, training_set, validation_set) for name in ("fcn", "vae"))
     except LookupError as error:
         command = ["python", "-m", "demos", *(word for word in shlex.split(options.command)[3:] if word != PICTURE[0])]
-        settings.fail(options.prog, f"{error}, wanted weights of these settings: run {shlex.join(command)} first")
+        settings.fail(
+            options.prog,
+            f"{error}, wanted weights of these settings: give the options of the run that saved them, or run "
+            f"{shlex.join(command)} first",
+        )
     rng = np.random.default_rng((options.seed, 4))
     x = to_features(validation_set[:RANGED])  # (N, D)
     mu, logvar = vae.encode(x)  # (N, Z) each
@@ -130,10 +134,11 @@ class Explorer:
     def set_element(self, element, value):
         code = self.code.copy()
         code[0, element] = value
-        self.element = element
+        self.element, self.weight = element, 0.0
         self._edit(code)
 
     def scale(self, factor, element=None):
+        self.weight = 0.0
         self._edit(scale_code(self.code, factor, element))
 
     def sample(self):
@@ -148,7 +153,8 @@ class Explorer:
         self.changed = {name: float(change[0]) for name, change in measured.items()}
 
     def said(self):
-        return sentence("Against the reconstruction", self.changed)
+        distance = f"Root mean square of the difference: {self.changed['distance']:.1f} grey levels."
+        return f"{sentence('Against the reconstruction', self.changed)} {distance}"
 
 
 if __name__ == "__main__":

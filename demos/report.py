@@ -56,7 +56,7 @@ def run(options, training_set, validation_set):
         "backend": options.backend,
     }
     results["versions"] = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-    results["command"] = options.command
+    results["command"] = ("NNLITE_BACKEND=numpy " if options.backend == "numpy" else "") + options.command
     results["seconds"] = time.monotonic() - options.started
     save_text(options, "report.json", json.dumps(results, indent=2))
     save_text(options, "report.html", page(results, options.out))
@@ -71,10 +71,17 @@ def _errors(results):
         ["autoencoder", f"{plain['error']:.4f}"],
         [f"PCA, {plain['components']} components", f"{plain['pca']:.4f}"],
         ["mean image", f"{plain['mean image']:.4f}"],
-        *([f"{name}, first {vae['images']} images", cell(mean)] for name, mean in vae["reconstruction"].items()),
-        *([f"{name}, of images with noise of {NOISE}", cell(means[at])] for name, means in noise["error"].items()),
+        *([f"{_full(name)}, first {vae['images']} images", cell(mean)] for name, mean in vae["reconstruction"].items()),
+        *(
+            [f"{_full(name)}, of images with noise of {NOISE}", cell(means[at])]
+            for name, means in noise["error"].items()
+        ),
     ]
     return table(["mean squared error of validation images", "pixels in [-1, 1]"], rows)
+
+
+def _full(name):
+    return {"vanilla": "autoencoder", "denoising": "denoising autoencoder"}.get(name, name)
 
 
 def page(results, folder):
@@ -119,6 +126,8 @@ class _Filling(dict):
         self["collapse"] = self._collapse()
         self["edits"] = self._edits(scaling)
         self["changes"] = self._changes(scaling)
+        unmeasured = any("mean" not in row for row in scaling["claims"])
+        self["unmeasured"] = " Not measured is what cannot be read from these pictures." if unmeasured else ""
         self["few"] = FEW if scaling["faces"] < latent_scaling.ENOUGH else ""
         self["probe"] = self._probe(scaling) if scaling["probe_r2"] else ""
         rows = [self._claim(place, row) for place, row in enumerate(scaling["claims"])]

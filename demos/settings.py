@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import logging
 import math
 import shlex
 import signal
@@ -30,13 +31,25 @@ def start(prog, description, argv, *demos, flags=()):
     flags: (name, help) of options that this program has beside the shared ones, each false unless it is given.
     """
     options = _parse_training(prog, description, argv, flags)
-    with one_line_of_errors(prog):
+    with one_line_of_errors(prog), _bars(not options.quiet):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
             if len(demos) > 1:
                 heading, _, _ = sys.modules[demo.__module__].__doc__.partition(":")
                 say(options, f"\n[{number}/{len(demos)}] {heading}\n")
             demo(options, training_set, validation_set)
+
+
+@contextlib.contextmanager
+def _bars(shown):
+    """Whether tqdm shows its bars within the block; it has no switch for those that are made elsewhere."""
+    init = tqdm.__init__
+    if not shown:
+        tqdm.__init__ = functools.partialmethod(init, disable=True)
+    try:
+        yield
+    finally:
+        tqdm.__init__ = init
 
 
 def say(options, text):
@@ -78,8 +91,7 @@ def parse(parser, argv):
         stream.reconfigure(errors="backslashreplace", line_buffering=True)
     options = parser.parse_args(argv)
     options.prog = parser.prog
-    if options.quiet:
-        tqdm.__init__ = functools.partialmethod(tqdm.__init__, disable=True)
+    logging.getLogger("nnlite").setLevel(logging.ERROR if options.quiet else logging.WARNING)
     try:
         options.backend = backend()
     except ValueError as error:
@@ -177,6 +189,9 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, **settings)
+
     def error(self, message):
         fail(self.prog, message)
 

@@ -4,8 +4,8 @@ The Numba side is in matmul.py and passes.py. Here stands what each operation co
 """
 
 import functools
+import logging
 import os
-import sys
 import threading
 
 import numpy as np
@@ -69,7 +69,7 @@ def backend():
 
 @functools.cache
 def _say(sentence):
-    print(sentence, file=sys.stderr)
+    logging.getLogger("nnlite").warning(sentence)  # to stderr, unless the program has other plans
 
 
 if not _numba_error:

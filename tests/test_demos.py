@@ -129,6 +129,12 @@ def test_what_happens_is_told_on_stderr_and_results_alone_go_to_stdout(out, caps
     assert capsys.readouterr() == (printed.out, "")
 
 
+def test_quiet_is_quiet_while_the_kernels_are_compiled_too(tmp_path):
+    command = [sys.executable, "-m", "demos.gradients", "--quiet", "--out", str(tmp_path)]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr == ""
+
+
 def test_pca_with_as_many_components_as_the_data_has_leaves_no_error(rng):
     basis, mean = rng.standard_normal((3, 40)), rng.standard_normal(40)
     fitted, held_out = (rng.standard_normal((n, 3)) @ basis + mean for n in (30, 10))

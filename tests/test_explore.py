@@ -86,6 +86,7 @@ def assert_shows(window, code):
     assert np.array_equal(on_screen(window)[y + 3 : y + 448 : 7, x + 3 : x + 448 : 7], expected)
     measured = changes(e.picture, e.plain, e.original)
     said = sentence("Against the reconstruction", {name: float(change[0]) for name, change in measured.items()})
+    said += f" Root mean square of the difference: {measured['distance'][0]:.1f} grey levels."
     assert window.texts["said"].get_text().replace("\n", " ") == said
     for k, slider in enumerate(window.elements):
         assert slider.val == pytest.approx(np.clip(code[0, k], e.space.low[k], e.space.high[k]), abs=1e-6)
@@ -240,8 +241,9 @@ def error(capsys, *arguments):
 
 def test_without_weights_of_the_same_settings_one_line_names_the_command(explored, out, tmp_path, capsys):
     command = "python -m demos --images 60 --epochs 1 --out"
+    wanted = "wanted weights of these settings: give the options of the run that saved them, or run"
     said = error(capsys, "--picture", "--out", str(tmp_path))
-    assert said == f"no {tmp_path}/fcn.npz yet, wanted weights of these settings: run {command} {tmp_path} first"
+    assert said == f"no {tmp_path}/fcn.npz yet, {wanted} {command} {tmp_path} first"
     assert not any(tmp_path.iterdir())
     said = error(capsys, "--out", str(out), "--seed", "1", "--picture")
     assert said.startswith(f"{out}/fcn.npz was trained by other settings, ") and f"{command} {out} --seed 1 f" in said

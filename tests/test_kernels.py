@@ -37,12 +37,12 @@ def test_use_backend_is_a_setting_too():
         assert backend() == "numpy"
 
 
-def test_where_numba_may_not_compile_numpy_takes_its_place_and_says_so_once(monkeypatch, capsys):
+def test_where_numba_may_not_compile_numpy_takes_its_place_and_says_so_once(monkeypatch, caplog):
     kernels._say.cache_clear()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
     with use_backend("numba"):
         assert [backend(), backend()] == ["numpy", "numpy"]
-    assert capsys.readouterr().err == "nnlite: NUMBA_DISABLE_JIT is set, so NumPy takes the place of Numba\n"
+    assert caplog.messages == ["nnlite: NUMBA_DISABLE_JIT is set, so NumPy takes the place of Numba"]
 
 
 def test_an_unknown_backend_is_named(monkeypatch):
