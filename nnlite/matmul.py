@@ -33,7 +33,7 @@ Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, A
    whoever does it: two runs agree to the last bit. If the smaller one's panels hold more than a million numbers, this
    is done for one slab of K after another.
 
-For an A of up to 5 rows, not transposed, nothing is used often enough to pay for packing: B is read once, as it lies.
+For up to 5 rows x, x W^T uses no number often enough to pay for packing: W is read once, as it lies.
 
 Reading: the loops begin at _product, near the end, and lead to _tile. Small letters a, b, c and o are positions in the
 numbers of A, B, C and out, taken row by row (.flat); `row` is how many numbers one row of an array is away from the
@@ -131,18 +131,6 @@ def splat(typing, array, i):
         return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
 
     return vector(array, types.intp), generate
-
-
-@intrinsic
-def copy(typing, source, i, target, o):
-    """target.flat[o] = source.flat[i]"""
-
-    def generate(context, builder, signature, args):
-        data = [context.make_array(signature.args[n])(context, builder, args[n]).data for n in (0, 2)]
-        builder.store(builder.load(builder.gep(data[0], [args[1]])), builder.gep(data[1], [args[3]]))
-        return context.get_dummy_value()
-
-    return types.void(source, types.intp, target, types.intp), generate
 
 
 @intrinsic
@@ -308,71 +296,38 @@ def _put(C, c, v0, v1, adding):
 
 
 @jit
-def _pack_rows(A, transposed, k0, k1, i0, i1, out, o):
-    """Panels of 6 rows: out[o + k * ROWS + r] = A[i0 + r, k0 + k], or A[k0 + k, i0 + r] if transposed; 0 beyond i1."""
+def _pack(X, row, along, W, k0, k1, i0, i1, out, o):
+    """Panels of W lines of X, rows of A or columns of B: out[o + k * W + j] is number k0 + k of line i0 + j, or 0 from
+    line i1 on. along: whether k runs along the rows of X, which are `row` numbers long, or across them."""
     compile_plainly()
-    row, L = A.shape[1], BYTES // A.itemsize
-    size = (k1 - k0) * ROWS + PADDING
-    whole, vectors = (i1 - i0) // ROWS, k0  # panels, and the first k that vectors have not packed
-    if transposed:
-        # more numbers are loaded and stored than the 6 that are wanted: the row must hold them all, and the next k
-        # overwrites what is too much
-        too_many = -ROWS % L
-        whole = min(whole, (row - i0 - too_many) // ROWS)
-        for k in range(k0, k1):
-            for p in range(whole):
-                for v in range(0, ROWS, L):
-                    store(out, o + p * size + (k - k0) * ROWS + v, load(A, k * row + i0 + p * ROWS + v))
-        vectors = k1
-    else:
-        vectors += (k1 - k0) // L * L
-        for p in range(whole):
-            for k in range(k0, vectors, L):
-                turn_rows(A, (i0 + p * ROWS) * row + k, row, out, o + p * size + (k - k0) * ROWS)
-    for i in range(i0, i1, ROWS):  # what is left
-        p = (i - i0) // ROWS
-        k = vectors if p < whole else k0
-        at, apart, step = (k * row + i, 1, row) if transposed else (i * row + k, row, 1)
-        _pack_numbers(A, at, apart, step, min(ROWS, i1 - i), ROWS, k1 - k, out, o + p * size + (k - k0) * ROWS)
-
-
-@jit
-def _pack_columns(B, transposed, k0, k1, j0, j1, out, o):
-    """Panels of W = 2L columns: out[o + k * W + c] = B[k0 + k, j0 + c], or B[j0 + c, k0 + k] if transposed; 0 beyond
-    j1."""
-    compile_plainly()
-    row, L, W = B.shape[1], BYTES // B.itemsize, 2 * BYTES // B.itemsize
+    L = BYTES // X.itemsize
     size = (k1 - k0) * W + PADDING
-    whole, vectors = (j1 - j0) // W, k0
-    if transposed:
-        vectors += (k1 - k0) // L * L
+    whole = (i1 - i0) // W  # panels
+    if along:
+        vectors = k0 + (k1 - k0) // L * L  # the first k that vectors do not pack
         for p in range(whole):
             for k in range(k0, vectors, L):
-                turn_columns(B, (j0 + p * W) * row + k, row, out, o + p * size + (k - k0) * W)
+                source, target = (i0 + p * W) * row + k, o + p * size + (k - k0) * W
+                if W == ROWS:
+                    turn_rows(X, source, row, out, target)
+                else:
+                    turn_columns(X, source, row, out, target)
     else:
-        vectors = k1
+        # whole vectors hold more than 6 numbers: the row must have as many left, and the next k overwrites those stored
+        vectors, whole = k1, min(whole, (row - i0 - -W % L) // W)
         for k in range(k0, k1):
             for p in range(whole):
-                prefetch(B, (k + 12) * row + j0 + p * W)  # rows lie far apart: the processor does not guess the next
-                store(out, o + p * size + (k - k0) * W, load(B, k * row + j0 + p * W))
-                store(out, o + p * size + (k - k0) * W + L, load(B, k * row + j0 + p * W + L))
-    for j in range(j0, j1, W):  # what is left
-        p = (j - j0) // W
-        k = vectors if p < whole else k0
-        at, apart, step = (j * row + k, row, 1) if transposed else (k * row + j, 1, row)
-        _pack_numbers(B, at, apart, step, min(W, j1 - j), W, k1 - k, out, o + p * size + (k - k0) * W)
-
-
-@jit
-def _pack_numbers(source, at, apart, step, wanted, W, K, out, o):
-    """out[o + k * W + j] = source.flat[at + j * apart + k * step] for k < K and j < wanted; 0 from there up to W."""
-    compile_plainly()
-    for k in range(K):
-        for j in range(W):
-            if j < wanted:
-                copy(source, at + j * apart + k * step, out, o + k * W + j)
-            else:
-                out[o + k * W + j] = 0
+                source, target = k * row + i0 + p * W, o + p * size + (k - k0) * W
+                prefetch(X, source + 12 * row)  # rows lie far apart: the processor does not guess the next
+                for v in range(0, W, L):
+                    store(out, target + v, load(X, source + v))
+    line, step = (row, 1) if along else (1, row)  # how far lines, and numbers of one, are apart
+    for i in range(i0, i1, W):  # what is left, number by number
+        p = (i - i0) // W
+        for k in range(vectors if p < whole else k0, k1):
+            for j in range(W):
+                number = X[(i + j) * line + k * step] if i + j < i1 else 0
+                out[o + p * size + (k - k0) * W + j] = number
 
 
 @jit
@@ -402,38 +357,33 @@ def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
 
 
 @jit
-def _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs):
+def _pack_some(X, row, along, W, lines, s0, s1, block_size, shared, jobs):
     """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
-    W = ROWS if wide else 2 * BYTES // A.itemsize
-    groups = -(-length // (4 * W))
+    groups = -(-lines // (4 * W))
     job = take(jobs)
     while job < -(-(s1 - s0) // K_BLOCK) * groups:
-        block, p = job // groups, job % groups * 4
+        block, i = job // groups, job % groups * 4 * W
         k0 = s0 + block * K_BLOCK
         k1 = min(s1, k0 + K_BLOCK)
-        o = block * block_size + p * ((k1 - k0) * W + PADDING)
-        if wide:
-            _pack_rows(A, At, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
-        else:
-            _pack_columns(B, Bt, k0, k1, p * W, min(length, (p + 4) * W), shared, o)
+        o = block * block_size + i // W * ((k1 - k0) * W + PADDING)
+        _pack(X, row, along, W, k0, k1, i, min(lines, i + 4 * W), shared, o)
         job = take(jobs)
 
 
 @jit
-def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own, edge, jobs, C, adding):
+def _multiply_some(X, row, along, wide, M, N, s0, s1, block_size, shared, own, edge, jobs, C, adding):
     """What each thread does then: take a strip of the larger operand, pack it and multiply, until none is left."""
-    length, strip = (N, STRIP_COLUMNS) if wide else (M, STRIP_ROWS)
+    W, lines, strip = (2 * BYTES // C.itemsize, N, STRIP_COLUMNS) if wide else (ROWS, M, STRIP_ROWS)
     n0 = take(jobs) * strip
-    while n0 < length:
-        n1 = min(length, n0 + strip)
+    while n0 < lines:
+        n1 = min(lines, n0 + strip)
         for k0 in range(s0, s1, K_BLOCK):
             k1 = min(s1, k0 + K_BLOCK)
+            _pack(X, row, along, W, k0, k1, n0, n1, own, 0)
             o = (k0 - s0) // K_BLOCK * block_size
             if wide:  # all rows of A, columns n0 to n1 of B
-                _pack_columns(B, Bt, k0, k1, n0, n1, own, 0)
                 left, a, rows, right, b, columns, c = shared, o, M, own, 0, n1 - n0, n0
             else:  # rows n0 to n1 of A, all columns of B
-                _pack_rows(A, At, k0, k1, n0, n1, own, 0)
                 left, a, rows, right, b, columns, c = own, 0, n1 - n0, shared, o, N, n0 * N
             for i in range(0, rows, BLOCK_ROWS):
                 some = min(BLOCK_ROWS, rows - i)
@@ -444,15 +394,16 @@ def _multiply_some(A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own, ed
 
 @jit_parallel
 def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads):
-    """C = A B, or +=, for C row after row. At, Bt: whether A and B are given transposed.
+    """C = A B, or +=; A, B, C: row after row. At, Bt: whether A and B are given transposed.
 
     shared: room for the packed blocks of the smaller operand, for as many k as fit, which are a slab; own[t] and
     edges[t]: thread t's, for a packed strip and a tile at the edge of C; jobs[0]: the next panels or strip to take.
     """
+    left, right = (A, M if At else K, not At), (B, K if Bt else N, Bt)  # each with _pack's `row` and `along`
     wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of B's columns
+    (smaller, larger), lines = ((left, right), M) if wide else ((right, left), N)
     W = ROWS if wide else 2 * BYTES // C.itemsize
-    length = M if wide else N
-    block_size = -(-length // W) * (K_BLOCK * W + PADDING)
+    block_size = -(-lines // W) * (K_BLOCK * W + PADDING)
     slab = shared.size // block_size * K_BLOCK
     for s0 in range(0, K, slab):
         s1 = min(K, s0 + slab)
@@ -461,11 +412,9 @@ def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads
             # a prange ends when all threads have: nobody multiplies what is not packed yet
             for t in numba.prange(threads):
                 if packing:
-                    _pack_some(A, At, B, Bt, wide, length, s0, s1, block_size, shared, jobs)
+                    _pack_some(*smaller, W, lines, s0, s1, block_size, shared, jobs)
                 else:
-                    _multiply_some(
-                        A, At, B, Bt, wide, M, N, s0, s1, block_size, shared, own[t], edges[t], jobs, C, adding
-                    )
+                    _multiply_some(*larger, wide, M, N, s0, s1, block_size, shared, own[t], edges[t], jobs, C, adding)
 
 
 @jit_parallel
@@ -477,22 +426,6 @@ def _few_rows(A, B, C, adding):
             for k in range(A.shape[1]):
                 total += A[m, k] * B[n, k]
             C[m, n] = total
-
-
-@jit_parallel
-def _few_rows_times(A, B, C, adding):
-    """C = A B, or +=, for few rows: each thread adds up multiples of B's rows, for columns of its own."""
-    M, K = A.shape
-    N = C.shape[1]
-    for strip in numba.prange(-(-N // STRIP_COLUMNS)):
-        j0, j1 = strip * STRIP_COLUMNS, min(N, (strip + 1) * STRIP_COLUMNS)
-        if not adding:
-            C[:, j0:j1] = 0
-        for k in range(K):
-            for m in range(M):
-                x = A[m, k]
-                for j in range(j0, j1):
-                    C[m, j] += x * B[k, j]
 
 
 _scratch = {}  # by dtype, made once and kept: the system hands out new memory slowly
@@ -521,12 +454,14 @@ def product(a, b, out, adding):
         return
     A, At = _row_major(a)
     B, Bt = _row_major(b)
-    if M <= FEW and not At:
-        (_few_rows if Bt else _few_rows_times)(A, B, out, adding)
+    if M <= FEW and Bt and not At:
+        _few_rows(A, B, out, adding)
         return
     W = ROWS if M <= N else 2 * BYTES // out.itemsize
     needed, threads = -(-min(M, N) // W) * (K_BLOCK * W + PADDING), numba.get_num_threads()
-    _product(A, At, B, Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), threads)
+    _product(
+        A.reshape(-1), At, B.reshape(-1), Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), threads
+    )
 
 
 def _row_major(a):
