@@ -91,12 +91,12 @@ class ImageSet:
         return ImageSet(self._array, self.name, rows, self.unreadable)
 
 
-def load_images(path=None, *, count=None, rng=None):
+def load_images(path=None, *, count=None, rng=None, quiet=False):
     """Open a .npy file of images, uint8 (N, 64, 64, 3), or a folder of pictures, or paint embedded faces.
 
     path: the file or folder; None for embedded faces. count: use so many images, by default 4,000 embedded faces,
     else all. rng: the Generator that paints the faces (default_rng(0) by default) or draws the `count` images of
-    `path` (the first ones by default).
+    `path` (the first ones by default). quiet: no bar on stderr, where a terminal sees how far a folder is decoded.
 
     A file is memory-mapped: none of it is read here, and nothing in it is ever unpickled. The pictures of a folder
     and its subfolders (JPEG, PNG, WebP, BMP) are turned upright, laid on white where they are transparent, cropped
@@ -117,7 +117,7 @@ def load_images(path=None, *, count=None, rng=None):
         return ImageSet(make_faces(EMBEDDED_COUNT if count is None else count, rng)[0], "embedded faces")
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path}: found no such file, wanted a .npy file of images or a folder of pictures")
-    images = _open_folder(path) if os.path.isdir(path) else ImageSet(_map_npy(path), path)
+    images = _open_folder(path, quiet) if os.path.isdir(path) else ImageSet(_map_npy(path), path)
     return images if count is None else images.sample(count, rng)
 
 
@@ -136,7 +136,7 @@ def _map_npy(path):
             ) from None
 
 
-def _open_folder(folder):
+def _open_folder(folder, quiet):
     """The ImageSet of the readable pictures, from the cache if the folder is as it was."""
     folder = Path(folder)
     paths, unreadable_folders = _find_pictures(folder)
@@ -149,7 +149,7 @@ def _open_folder(folder):
         if (array.dtype, array.shape, array.flags.c_contiguous) != (np.uint8, (len(paths), *SHAPE), True):
             raise ValueError(f"{array_path}: found {array.dtype} {array.shape}, wanted {len(paths)} pictures")
     except Exception:  # none yet, or damaged
-        faults = _decode(folder, paths, array_path)
+        faults = _decode(folder, paths, array_path, quiet)
         array = _map_npy(array_path)
         with replacing(faults_path) as file:
             file.write(json.dumps({"folder": str(folder), "faults": faults}, indent=2).encode())
@@ -216,7 +216,7 @@ def _cache_paths(folder, paths):
     return array_path, faults_path
 
 
-def _decode(folder, paths, array_path):
+def _decode(folder, paths, array_path, quiet):
     """Write every picture to `array_path`; one that cannot be read leaves a black row, which no one looks at.
 
     Returns for each picture None, or a text if it could not be read.
@@ -225,7 +225,7 @@ def _decode(folder, paths, array_path):
     with replacing(array_path) as file:
         shape = (len(paths), *SHAPE)
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for path in tqdm(paths, desc="decoding", unit=" pictures", disable=None):
+        for path in tqdm(paths, desc="decoding", unit=" pictures", disable=quiet or None):
             try:
                 image, fault = read_picture(path), None
             except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders

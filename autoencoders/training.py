@@ -51,6 +51,7 @@ def train(
     beta=1.0,
     beta_warmup=0,
     checkpoint=None,
+    quiet=False,
 ):
     """Train `model` to reconstruct `images` and return a History.
 
@@ -69,7 +70,8 @@ def train(
     checkpoint: a Checkpoint, which saves the state of the training from time to time. If it resumes, the weights of
     `model` and the state of `rng` are overwritten by those that were saved.
 
-    A bar on stderr, if that is a terminal, shows the epoch, the loss, images per second and the time left.
+    A bar on stderr, if that is a terminal and not `quiet`, shows the epoch, the loss, images per second and the time
+    left.
     Raises FloatingPointError, naming epoch, step, layer and array, if a loss or gradient is not finite: a gradient at
     the next loss, at the end of the epoch or before the next save, whichever comes first.
     """
@@ -96,7 +98,7 @@ def train(
         "backend": backend(),
     }
     run = _Run(model, optimizer, objective, rng, images, validation, settings)
-    with _saving(checkpoint, run) as save_if_due, _bar(run) as bar:  # which begins where the checkpoint was saved
+    with _saving(checkpoint, run) as save_if_due, _bar(run, quiet) as bar:  # begins where the checkpoint was saved
         for epoch in range(run.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
@@ -251,10 +253,10 @@ class _Run:
             array[...] = arrays[name]
 
 
-def _bar(run):
+def _bar(run, quiet):
     images, epochs = len(run.images), run.settings["epochs"]
     done = run.epoch * images + min(run.step * run.settings["batch_size"], images)
-    return tqdm(total=epochs * images, initial=done, unit=" images", disable=None)
+    return tqdm(total=epochs * images, initial=done, unit=" images", disable=quiet or None)
 
 
 def _not_finite(arrays):

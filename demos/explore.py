@@ -1,4 +1,5 @@
-"""A window with a slider for each element of an image's code, and what the decoder makes of it."""
+"""A window with a slider for each element of an image's code, and what the decoder makes of it. The images are those
+to validate on, the models those that python -m demos saved: give the options of that run."""
 
 import shlex
 from collections.abc import Callable
@@ -10,24 +11,30 @@ from matplotlib.figure import Figure
 
 from autoencoders import scale_code
 from autoencoders.images import to_features
-from autoencoders.latent import changes, sentence
+from autoencoders.latent import changes, scan_elements, sentence
 from demos import settings
 from demos.output import save_figure
 from demos.trained import saved
 from demos.window import DPI, SIZE, Window
 
 RANGED = 1000  # images whose codes the sliders reach
-PICTURE = ("--picture", "do not open the window: save a picture of it in the folder of --out, as explore.png")
+LARGEST = 1000  # no element is scaled further: the decoder's tanh is saturated by then, and float32 far from its end
+PICTURE = ("--picture", "open no window: save a picture of it, one element of the code times 5, as explore.png")
+UNUSED = ["--element", "--checkpoint-every", "--resume"]
 
 
 def main(argv=None):
-    settings.start("python -m demos.explore", __doc__, argv, run, flags=[PICTURE])
+    settings.start("python -m demos.explore", __doc__, argv, run, flags=[PICTURE], unused=UNUSED)
 
 
 def run(options, training_set, validation_set):
     figure = Figure(SIZE, dpi=DPI) if options.picture else _open_figure(options)
     window = build(figure, options, training_set, validation_set)  # a name, for a figure holds its widgets weakly
     if options.picture:
+        e = window.explorer
+        e.element = int(scan_elements(e.space.decode, e.code, [5])[1].argmax())
+        e.scale(5, e.element)
+        window.update()
         save_figure(options, "explore.png", window.figure)
     else:
         plt.show()
@@ -45,8 +52,8 @@ def _open_figure(options):
         found = f"matplotlib's backend {plt.get_backend()}"
     settings.fail(
         options.prog,
-        f"found {found}, wanted a display and a toolkit for windows (pip install PyQt6); without, --picture saves"
-        " the window as a picture, and python -m demos.latent_scaling draws edits of a code",
+        f"found {found}, wanted a display and a toolkit for windows (pip install PyQt6); without them, --picture"
+        " saves a picture of the window, and python -m demos.latent_scaling draws edits of a code",
     )
 
 
@@ -88,7 +95,7 @@ class Space(NamedTuple):
 
 
 class Explorer:
-    """The state of the window: a code, (1, Z), and what is compared with it. `picture` is always that of `code`.
+    """The state of the window: `code`, (1, Z), `picture`, always that of the code, and `start`, the code before edits.
 
     spaces: {name: Space}, the VAE's is "VAE"; images: an ImageSet; rng: draws samples.
     """
@@ -129,32 +136,50 @@ class Explorer:
     def interpolate(self, weight):
         """The code `weight` of the way from the image's to that of the other one."""
         self.weight = float(weight)  # a NumPy float64 would make the code one
-        self._edit((1 - self.weight) * self.plain_code + self.weight * self.space.encode(self.other))
+        way = f"{self.weight:.0%} of the way from the code of image {self.number} to that of image {self.other_number}"
+        code = (1 - self.weight) * self.plain_code + self.weight * self.space.encode(self.other)
+        self._begin(code, way if self.weight > 0 else None)
 
     def set_element(self, element, value):
         code = self.code.copy()
         code[0, element] = value
-        self.element, self.weight = element, 0.0
+        self.element = element
         self._edit(code)
 
     def scale(self, factor, element=None):
-        self.weight = 0.0
-        self._edit(scale_code(self.code, factor, element))
+        """The element, or the whole code, times `factor`, or less, so that no element is beyond LARGEST."""
+        reach = np.abs(self.code if element is None else self.code[0, element]).max()
+        self._edit(scale_code(self.code, min(factor, LARGEST / max(reach, 1)), element))
 
     def sample(self):
         """A code from the VAE's prior, N(0, I)."""
         self.switch("VAE")
-        self._edit(self._rng.standard_normal(self.code.shape, self.code.dtype))
+        self._begin(self._rng.standard_normal(self.code.shape, self.code.dtype), "A sample of the VAE's prior, N(0, I)")
+
+    def _begin(self, code, source):
+        """A code to edit. source: a text, what it is; None: it is that of the image."""
+        self.start, self.source = code, source
+        self._decode(code)
 
     def _edit(self, code):
+        self.weight = 0.0
+        self._decode(code)
+
+    def _decode(self, code):
         self.code = code
         self.picture = self.space.decode(code)  # (1, D)
-        measured = changes(self.picture, self.plain, self.original)
-        self.changed = {name: float(change[0]) for name, change in measured.items()}
 
     def said(self):
-        distance = f"Root mean square of the difference: {self.changed['distance']:.1f} grey levels."
-        return f"{sentence('Against the reconstruction', self.changed)} {distance}"
+        """What the picture is: of the image's own code, what the edits changed."""
+        edited = not np.array_equal(self.code, self.start)
+        if self.source is not None:
+            return f"{self.source}{', then edited' if edited else ''}."
+        if not edited:
+            return f"The code of image {self.number}, not edited: move a slider, or click * 5."
+        measured = changes(self.picture, self.plain, self.original)
+        changed = {name: float(change[0]) for name, change in measured.items()}
+        distance = f"Root mean square of the difference: {changed['distance']:.1f} grey levels."
+        return f"{sentence('Against the reconstruction', changed)} {distance}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from autoencoders import Interrupted, load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
@@ -25,31 +24,21 @@ QUICK_IMAGES = 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 
-def start(prog, description, argv, *demos, flags=()):
+def start(prog, description, argv, *demos, flags=(), unused=()):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other.
 
     flags: (name, help) of options that this program has beside the shared ones, each false unless it is given.
+    unused: names of shared ones that change nothing here: they are taken, as another demo's command may hold them,
+    but --help leaves them out.
     """
-    options = _parse_training(prog, description, argv, flags)
-    with one_line_of_errors(prog), _bars(not options.quiet):
+    options = _parse_training(prog, description, argv, flags, unused)
+    with one_line_of_errors(prog):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
             if len(demos) > 1:
                 heading, _, _ = sys.modules[demo.__module__].__doc__.partition(":")
                 say(options, f"\n[{number}/{len(demos)}] {heading}\n")
             demo(options, training_set, validation_set)
-
-
-@contextlib.contextmanager
-def _bars(shown):
-    """Whether tqdm shows its bars within the block; it has no switch for those that are made elsewhere."""
-    init = tqdm.__init__
-    if not shown:
-        tqdm.__init__ = functools.partialmethod(init, disable=True)
-    try:
-        yield
-    finally:
-        tqdm.__init__ = init
 
 
 def say(options, text):
@@ -79,7 +68,7 @@ def parser(prog, description):
     """An ArgumentParser with what every demo has: --out, --seed and --quiet."""
     parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     add = functools.partial(parser.add_argument, metavar="N")
-    add("--out", metavar="FOLDER", type=Path, default="out", help="where figures and weights go (default: %(default)s)")
+    add("--out", metavar="FOLDER", type=Path, default="out", help="of figures and weights (default: %(default)s)")
     add("--seed", type=_natural, default=0, help="of all random numbers (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print results and errors alone")
     return parser
@@ -99,37 +88,30 @@ def parse(parser, argv):
     return options
 
 
-def _parse_training(prog, description, argv, flags):
+def _parse_training(prog, description, argv, flags, unused):
     """parse() with the options of images and training, `epochs` resolved, the `command`, and when it `started`."""
     with_training = parser(prog, description)
-    add = functools.partial(with_training.add_argument, metavar="N")
-    add(
-        "--data",
-        metavar="PATH",
-        help="images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)",
-    )
-    add("--validation", metavar="PATH", help="images to validate on (default: a tenth of the data, never trained on)")
-    add("--epochs", type=positive, help=f"passes over the images (default: {EPOCHS})")
-    add("--batch-size", type=positive, default=64, help="images in a step (default: %(default)s)")
-    add("--images", type=positive, help=f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)")
-    add(
-        "--element",
-        type=_element,
-        help="element to scale beside element 0 (default: that which changes the picture most)",
-    )
-    add(
-        "--checkpoint-every",
-        metavar="SECONDS",
-        type=_seconds,
-        default=60,
-        help="time between two saves of a training's state (default: %(default)s)",
-    )
+
+    def add(name, text, **kind):
+        with_training.add_argument(name, help=argparse.SUPPRESS if name in unused else text, **kind)
+
+    data = "images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)"
+    add("--data", data, metavar="PATH")
+    add("--validation", "images to validate on (default: a tenth of the data, never trained on)", metavar="PATH")
+    add("--epochs", f"passes over the images (default: {EPOCHS})", metavar="N", type=positive)
+    add("--batch-size", "images in a step (default: %(default)s)", metavar="N", type=positive, default=64)
+    images = f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"
+    add("--images", images, metavar="N", type=positive)
+    element = "element to scale beside element 0 (default: that which changes the picture most)"
+    add("--element", element, metavar="N", type=_element)
+    every = "time between two saves of a training's state (default: %(default)s)"
+    add("--checkpoint-every", every, metavar="SECONDS", type=_seconds, default=60)
     resume = "go on with the training that was interrupted in the folder of --out, with the same settings"
-    with_training.add_argument("--resume", action="store_true", help=resume)
+    add("--resume", resume, action="store_true")
     quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
-    with_training.add_argument("--quick", action="store_true", help=quick)
+    add("--quick", quick, action="store_true")
     for name, text in flags:
-        with_training.add_argument(name, action="store_true", help=text)
+        add(name, text, action="store_true")
     options = parse(with_training, argv)
     options.command = shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)])
     options.started = time.monotonic()
@@ -174,13 +156,14 @@ def generators(options):
 
 def _load(options):
     rng, _ = generators(options)
+    load = functools.partial(load_images, quiet=options.quiet)
     count = options.images
     if count is None and options.quick:
-        count = QUICK_IMAGES if options.data is None else min(QUICK_IMAGES, len(load_images(options.data)))
-    images = load_images(options.data, count=count, rng=rng)
+        count = QUICK_IMAGES if options.data is None else min(QUICK_IMAGES, len(load(options.data)))
+    images = load(options.data, count=count, rng=rng)
     if options.validation is None:
         return images.split(rng)
-    return images, load_images(options.validation)
+    return images, load(options.validation)
 
 
 class _HelpFormatter(argparse.HelpFormatter):

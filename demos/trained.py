@@ -85,6 +85,7 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
             rng=rng,
             validation=validation_set,
             checkpoint=checkpoint,
+            quiet=options.quiet,
             **extra,
         )
     except CheckpointError as error:

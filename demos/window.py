@@ -1,5 +1,6 @@
 """The window of demos.explore: pictures, sliders and buttons in a matplotlib figure, redrawn in parts."""
 
+import math
 import textwrap
 import time
 
@@ -13,6 +14,7 @@ WIDTH, HEIGHT, DPI = 1200, 750, 100  # pixels of a new window; all places are in
 SIZE = (WIDTH / DPI, HEIGHT / DPI)  # inches
 ROWS = 12  # of sliders
 PAUSE = 0.2  # seconds between two drawings of a text while a slider moves: letters take longer than the picture
+PLAIN, CHOSEN = "0.85", "lightskyblue"  # colours of buttons
 
 
 class Part:
@@ -46,8 +48,8 @@ class Window:
         self.figure, self.explorer, self.parts = figure, explorer, []
         e = explorer
         self.pictures = {
-            "edited": self._picture("picture of the code", 14, 34, 448, lambda: e.picture),
-            "original": self._picture("original", 476, 34, 128, lambda: e.original),
+            "edited": self._picture("what the decoder makes of the code", 14, 34, 448, lambda: e.picture),
+            "original": self._picture("original image", 476, 34, 128, lambda: e.original),
             "plain": self._picture("its reconstruction", 476, 194, 128, lambda: e.plain),
             "other": self._picture("other image", 476, 354, 128, lambda: e.other),
         }
@@ -55,14 +57,14 @@ class Window:
         self.texts = {
             "element": self._text(628, 505, 250, 23, lambda: f"element x[0][{e.element}]"),
             "length": self._text(628, 545, 250, 23, lambda: f"whole code x[0], length {np.linalg.norm(e.code):.2f}"),
-            "model": self._text(628, 585, 250, 23, lambda: f"model: {e.model}"),
             "said": self._text(14, 494, 590, 130, lambda: textwrap.fill(e.said(), 80)),
         }
+        self.texts["element"].set(color="tab:red", weight="bold")  # as its slider's name
         self.sliders = {
             "image": self._chooser("image", 632, e.choose, lambda: e.number),
             "other": self._chooser("other image", 668, e.choose_other, lambda: e.other_number),
             "weight": self._slider(
-                "image to other", 130, 704, 300, e.interpolate, lambda: (e.weight, 0, 1, 0, f"{e.weight:.2f}")
+                "image → other", 130, 704, 300, e.interpolate, lambda: (e.weight, 0, 1, math.nan, f"{e.weight:.0%}")
             ),
         }
         self.buttons = {
@@ -74,17 +76,20 @@ class Window:
             "element/5": self._button("/ 5", 990, 500, 90, lambda: e.scale(1 / 5, e.element)),
             "code*5": self._button("* 5", 890, 540, 90, lambda: e.scale(5)),
             "code/5": self._button("/ 5", 990, 540, 90, lambda: e.scale(1 / 5)),
-            "reset": self._button("reset", 1096, 500, 90, e.reset),
+            "reset": self._button("reset", 1096, 540, 90, e.reset),
             "sample": self._button("sample of the VAE's prior", 890, 620, 296, e.sample),
         }
         for place, name in enumerate(e.spaces):
-            self.buttons[name] = self._button(name, 890 + 152 * place, 580, 144, lambda name=name: e.switch(name))
+            x, clicked, chosen = 890 + 152 * place, lambda name=name: e.switch(name), lambda name=name: name == e.model
+            self.buttons[name] = self._button(name, x, 580, 144, clicked, chosen)
         help_text = (
-            "Click the name of an element to select it for * 5 and / 5. Each slider spans\n"
-            "the codes of the images; a dark line marks this image's own value. A value\n"
-            "may lie beyond the end of its slider: the number beside it is exact."
+            "Click an element's name to select it for * 5 and / 5. Each slider spans the codes\n"
+            "of the images; a dark line marks this image's own value. * 5 may lead beyond the\n"
+            "end of a slider, up to 1000: the number beside it is exact."
         )
-        figure.text(628 / WIDTH, 1 - 670 / HEIGHT, help_text, va="top", fontsize=9, color="dimgrey")
+        for y, text in ((27, "elements of the code x[0]"), (599, "model"), (639, "random code")):
+            figure.text(628 / WIDTH, 1 - y / HEIGHT, text, fontsize=10)
+        figure.text(628 / WIDTH, 1 - 720 / HEIGHT, help_text, fontsize=9, color="dimgrey")
         figure.canvas.mpl_connect("draw_event", self._on_draw)
         figure.canvas.mpl_connect("button_press_event", self._on_press)
         figure.canvas.mpl_connect("button_release_event", lambda event: self.update())
@@ -93,9 +98,10 @@ class Window:
     def update(self, moving=False):
         """Show the state, and draw the parts that showed another one; if a slider is `moving`, texts now and then."""
         for part in self.parts:
+            if moving and part.is_text and time.monotonic() - part.drawn < PAUSE:
+                continue
             state = part.state()
-            waits = moving and part.is_text and time.monotonic() - part.drawn < PAUSE
-            if state != part.shown and not waits:
+            if state != part.shown:
                 part.shown = state
                 part.show(state)
                 if part.background is not None:
@@ -136,17 +142,11 @@ class Window:
         return artist
 
     def _element(self, k):
-        e, x, y = self.explorer, 684 + k // ROWS * 292, 34 + k % ROWS * 38
+        e, x, y = self.explorer, 684 + k // ROWS * 292, 42 + k % ROWS * 38
 
         def state():
-            value, mark = e.code[0, k], e.plain_code[0, k]
-            return (
-                value,
-                e.space.low[k],
-                e.space.high[k],
-                mark,
-                f"{value:+.2f}" if abs(value) < 1000 else f"{value:+.1e}",
-            )
+            value = e.code[0, k]
+            return value, e.space.low[k], e.space.high[k], e.plain_code[0, k], f"{value:+.2f}"
 
         def mark_chosen(chosen):
             slider.label.set(weight="bold" if chosen else "normal", color="tab:red" if chosen else "black")
@@ -156,20 +156,18 @@ class Window:
         return slider
 
     def _chooser(self, name, y, choose, number):
-        count = len(self.explorer.images)
-        return self._slider(
-            name, 130, y, 300, choose, lambda: (number(), 0, max(count - 1, 1), number(), str(number())), valstep=1
-        )
+        last = max(len(self.explorer.images) - 1, 1)
+        return self._slider(name, 130, y, 300, choose, lambda: (number(), 0, last, math.nan, str(number())), valstep=1)
 
     def _slider(self, name, x, y, width, changed, state, **kwargs):
-        """A Slider that shows state(): (value, low, high, value that the dark line marks, text)."""
+        """A Slider that shows state(): (value, low, high, where a dark line is or nan, text)."""
         axes = self._axes(x, y, width, 24)
         style = {"size": 11, "facecolor": "tab:blue", "edgecolor": "white"}
         slider = Slider(axes, name, *state()[1:3], initcolor="black", handle_style=style, **kwargs)
         slider.drawon = False
         slider.poly.set_visible(False)  # a bar from the left end says nothing of a number that may be negative
         slider.label.set(x=-12 / width, fontsize=10)  # clear of the handle
-        slider.valtext.set(x=1 + 14 / width, fontsize=10)
+        slider.valtext.set(x=1 + 12 / width, fontsize=10)
 
         def show(shown):
             value, slider.valmin, slider.valmax, mark, text = shown
@@ -190,7 +188,7 @@ class Window:
         slider.on_changed(on_changed)
         return slider
 
-    def _button(self, name, x, y, width, clicked):
+    def _button(self, name, x, y, width, clicked, chosen=lambda: False):
         button = Button(self._axes(x, y, width, 28), name)
         button.ax.spines[:].set_visible(False)  # their edges would darken each time that the mouse comes and goes
         button.label.set_fontsize(10)
@@ -199,7 +197,13 @@ class Window:
             clicked()
             self.update()
 
+        def shade(is_chosen):
+            button.color = CHOSEN if is_chosen else PLAIN
+            button.ax.set_facecolor(button.color)
+
         button.on_clicked(on_clicked)
+        self._part([button.ax], (x, y, width, 28), chosen, shade)
+        button.ax.set_animated(False)  # it is opaque, and a full draw draws no axes that are
         return button
 
     def _axes(self, x, y, width, height):

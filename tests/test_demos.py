@@ -129,6 +129,17 @@ def test_what_happens_is_told_on_stderr_and_results_alone_go_to_stdout(out, caps
     assert capsys.readouterr() == (printed.out, "")
 
 
+def test_quiet_shows_no_bar_on_a_terminal_either(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    for number in range(12):
+        Image.new("RGB", (64, 64), (20 * number, 0, 0)).save(tmp_path / "folder" / f"{number}.png")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    data = ["--data", str(tmp_path / "folder"), "--out", str(tmp_path / "out")]
+    reconstruction.main(["--epochs", "1", "--quiet", *data])
+    assert capsys.readouterr().err == ""
+
+
 def test_quiet_is_quiet_while_the_kernels_are_compiled_too(tmp_path):
     command = [sys.executable, "-m", "demos.gradients", "--quiet", "--out", str(tmp_path)]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}

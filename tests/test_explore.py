@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,14 +11,16 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, ImageGrab, features
 
+from autoencoders import scale_code
 from autoencoders.images import to_features, to_pixels
 from autoencoders.latent import changes, sentence
 from demos import explore, settings
 from demos.trained import trained
-from demos.window import DPI, HEIGHT, SIZE, WIDTH, Window
+from demos.window import CHOSEN, DPI, HEIGHT, SIZE, WIDTH, Window
 from nnlite.kernels import backend
 
 FEW = ["--images", "60", "--epochs", "1"]  # 6 of them to validate on
@@ -76,6 +79,10 @@ def on_screen(window):
     return np.array(window.figure.canvas.buffer_rgba())[..., :3]
 
 
+def said(window):
+    return window.texts["said"].get_text().replace("\n", " ")
+
+
 def assert_shows(window, code):
     """The code is the one that is edited, and the picture, in the widget and on the canvas, the decoder's of it."""
     e = window.explorer
@@ -84,10 +91,6 @@ def assert_shows(window, code):
     assert np.array_equal(window.pictures["edited"].get_array()[..., :3], expected)
     x, y = 14, 34
     assert np.array_equal(on_screen(window)[y + 3 : y + 448 : 7, x + 3 : x + 448 : 7], expected)
-    measured = changes(e.picture, e.plain, e.original)
-    said = sentence("Against the reconstruction", {name: float(change[0]) for name, change in measured.items()})
-    said += f" Root mean square of the difference: {measured['distance'][0]:.1f} grey levels."
-    assert window.texts["said"].get_text().replace("\n", " ") == said
     for k, slider in enumerate(window.elements):
         assert slider.val == pytest.approx(np.clip(code[0, k], e.space.low[k], e.space.high[k]), abs=1e-6)
         assert slider.valtext.get_text() == f"{code[0, k]:+.2f}"
@@ -137,6 +140,69 @@ def test_the_documents_edits(window):
     assert_shows(window, e.plain_code)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scaled", [slice(None), slice(7, 8)], ids=["code", "element"])
+def test_clicks_on_times_5_lead_to_1000_and_no_further(window, scaled):
+    e, expected = window.explorer, window.explorer.code.copy()
+    e.element = 7
+    for _ in range(60):
+        click(window, "code*5" if scaled == slice(None) else "element*5")
+    expected[0, scaled] *= 1000 / np.abs(expected[0, scaled]).max()
+    assert np.allclose(e.code, expected, rtol=1e-5) and np.isfinite(e.picture).all()
+    assert_shows(window, e.code)
+
+
+def test_of_a_code_that_is_not_edited_no_difference_is_told(window):
+    assert said(window) == "The code of image 0, not edited: move a slider, or click * 5."
+    click(window, "code*5")
+    click(window, "reset")
+    assert said(window) == "The code of image 0, not edited: move a slider, or click * 5."
+
+
+def test_an_edit_is_measured_against_the_reconstruction(window):
+    click(window, "code*5")
+    e = window.explorer
+    plain = e.space.decode(e.space.encode(e.original))
+    changed = {name: float(change[0]) for name, change in changes(e.picture, plain, e.original).items()}
+    distance = f"Root mean square of the difference: {changed['distance']:.1f} grey levels."
+    assert said(window) == f"{sentence('Against the reconstruction', changed)} {distance}"
+
+
+def test_a_sample_is_called_one_and_compared_with_nothing(window):
+    click(window, "sample")
+    assert said(window) == "A sample of the VAE's prior, N(0, I)."
+    click(window, "code*5")
+    assert said(window) == "A sample of the VAE's prior, N(0, I), then edited."
+
+
+def test_an_interpolation_says_how_far_it_is_between_which_images(window):
+    click(window, "next")
+    click(window, "next other")
+    drag(window, window.sliders["weight"], 0.1, 0.4)
+    assert said(window) == "40% of the way from the code of image 1 to that of image 2."
+    click(window, "code/5")
+    assert said(window) == "40% of the way from the code of image 1 to that of image 2, then edited."
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_dark_line_marks_the_code_of_the_chosen_image(window, model):
+    click(window, model)
+    for edit in ("next", "code*5", "next"):
+        click(window, edit)
+        marks = [slider.vline.get_xdata()[0] for slider in window.elements]
+        assert np.array_equal([marks], window.explorer.space.encode(window.explorer.original))
+
+
+@pytest.mark.parametrize("clicked, model", [("autoencoder", "autoencoder"), ("VAE", "VAE"), ("sample", "VAE")])
+def test_the_button_of_the_chosen_model_is_shaded(window, clicked, model):
+    click(window, clicked)
+    mouse(window, "motion_notify_event", window.pictures["edited"].axes, 0.5)  # a button under the mouse is lighter
+    shaded = [name for name, button in window.buttons.items() if same_color(button.ax.get_facecolor(), CHOSEN)]
+    assert shaded == [model]
+    button = window.buttons[model].ax.transAxes.transform((0.02, 0.5)).astype(int)
+    assert np.allclose(on_screen(window)[HEIGHT - button[1], button[0]] / 255, to_rgb(CHOSEN), atol=0.01)
+
+
 def test_a_click_on_the_name_of_an_element_chooses_it_and_changes_nothing(window):
     mouse(window, "button_press_event", window.elements[5].ax, -0.25)
     assert window.explorer.element == 5 and window.elements[5].label.get_weight() == "bold"
@@ -184,7 +250,7 @@ def test_a_sample_comes_from_the_prior_and_through_the_vae(window):
     expected = np.random.default_rng(0).standard_normal((2, 24), np.float32)  # the window's generator, begun anew
     for code in expected:
         click(window, "sample")
-        assert e.model == "VAE" and window.texts["model"].get_text() == "model: VAE"
+        assert e.model == "VAE"
         assert_shows(window, code[None])
     click(window, "autoencoder")
     assert e.model == "autoencoder"
@@ -194,8 +260,10 @@ def test_a_sample_comes_from_the_prior_and_through_the_vae(window):
 def test_a_resized_window_is_drawn_anew(window):
     window.figure.set_size_inches(15, 10)
     window.figure.canvas.draw()
+    click(window, "VAE")
     click(window, "code*5")
     drag(window, window.elements[12], 0.1, 0.7)
+    mouse(window, "motion_notify_event", window.pictures["edited"].axes, 0.5)
     drawn = on_screen(window)
     window.figure.canvas.draw()
     assert drawn.shape == (1000, 1500, 3) and np.array_equal(drawn, on_screen(window))
@@ -264,10 +332,27 @@ def test_without_a_display_one_line_says_what_to_do(explored, out, capsys, monke
     assert error(capsys, "--out", str(out)).startswith("found Cannot load backend 'TkAgg' as 'headless' is")
 
 
-def test_the_picture_of_the_window_is_the_window(window, out):
+def test_the_picture_is_that_of_the_window_after_times_5_of_the_element_that_changes_the_face_most(window, out):
+    e = window.explorer
+    moved = [np.linalg.norm(e.space.decode(scale_code(e.code, 5, k)) - e.plain) for k in range(24)]
+    mouse(window, "button_press_event", window.elements[np.argmax(moved)].ax, -0.25)
+    click(window, "element*5")
+    mouse(window, "motion_notify_event", window.pictures["edited"].axes, 0.5)
     explore.main([*FEW, "--picture", "--out", str(out)])
     saved = np.array(Image.open(out / "explore.png").convert("RGB"))
     assert np.array_equal(saved, on_screen(window))
+
+
+def test_help_names_the_options_that_find_weights_and_none_of_training_alone(capsys):
+    with pytest.raises(SystemExit):
+        explore.main(["--help"])
+    named = set(re.findall(r"^  (--\S+)", capsys.readouterr().out, re.MULTILINE))
+    finding = {"--data", "--validation", "--images", "--epochs", "--batch-size", "--seed", "--quick", "--out"}
+    assert named == finding | {"--picture", "--quiet"}
+
+
+def test_the_command_that_trained_may_be_given_whole(explored, out):
+    explore.main([*FEW, "--resume", "--checkpoint-every", "9", "--element", "3", "--picture", "--out", str(out)])
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="wants Xvfb")
