@@ -363,9 +363,8 @@ def test_the_command_that_trained_may_be_given_whole(explored, out):
 def test_the_window_opens_on_a_display(window, out):
     expected = to_pixels(window.explorer.picture)[0]
     environment = {name: value for name, value in os.environ.items() if name not in ("MPLBACKEND", "WAYLAND_DISPLAY")}
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", "1", "-screen", "0", "1400x900x24"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1400x900x24", "-noreset"]  # between two screenshots
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         environment["DISPLAY"] = f":{int(server.stdout.readline())}"
         command = [sys.executable, "-m", "demos.explore", *FEW, "--quiet", "--out", str(out)]
