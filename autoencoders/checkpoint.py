@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import reprlib
 import signal
 import threading
 import time
@@ -13,7 +12,8 @@ import numpy as np
 
 from nnlite.serialization import Unfit, open_npz, save_arrays
 
-FORMAT = 1  # another number for another way to read the file
+FORMAT = 2  # another number for another way to read the file
+SHOWN = 200  # characters of a setting, in a message
 
 
 class Interrupted(KeyboardInterrupt):
@@ -53,7 +53,7 @@ class Checkpoint:
         if not every >= 0:
             raise ValueError(f"Checkpoint: every is {every}, wanted 0 seconds or more")
         self.path, self.every, self.resume, self.settings = path, every, resume, settings or {}
-        self._run = self._saved_at = self._signal = None
+        self._run = self._saved_at = self._signal = self._written = None
 
     @contextlib.contextmanager
     def attached(self, run):
@@ -81,29 +81,37 @@ class Checkpoint:
         self._run.require_finite()
         state = _to_json({"format": FORMAT, "settings": self._settings(), "numbers": self._run.numbers()})
         arrays = self._run.arrays() | self._run.rows()
-        texts = {"state": state, "checksum": _checksum(state, arrays)}
+        texts = {"state": state, "checksum": checksum(state, arrays)}
         save_arrays(self.path, arrays | {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()})
+        self._written = _identity(self.path)
 
     def _load(self):
         try:
             with open_npz(self.path) as npz:
-                checksum, state = npz.pop_text("checksum"), npz.pop_text("state")
+                wanted, state = npz.pop_text("checksum"), npz.pop_text("state")
                 saved = json.loads(state)
                 if saved["format"] != FORMAT:
-                    raise Unfit(f"found a checkpoint of format {reprlib.repr(saved['format'])}, wanted {FORMAT}")
+                    raise Unfit(f"found a checkpoint of format {_short(_to_json(saved['format']))}, wanted {FORMAT}")
                 _require_same(saved["settings"], json.loads(_to_json(self._settings())))
                 rows = self._run.rows()
                 arrays = npz.read(self._run.arrays() | rows)
-                if _checksum(state, arrays) != checksum:
+                if checksum(state, arrays) != wanted:
                     raise Unfit("found another checksum than its contents have")
                 if not all(np.array_equal(arrays[name], array) for name, array in rows.items()):
                     raise Unfit("found a checkpoint of another split into training and validation images")
                 self._run.restore(saved["numbers"], arrays)
+            self._written = _identity(self.path)
         except ValueError as error:
             raise CheckpointError(error) from None
 
     def _settings(self):
-        return self.settings | self._run.settings
+        return {"settings": self.settings, "training": self._run.settings}
+
+    def delete(self):
+        """Delete the file, unless another process has written it since."""
+        with contextlib.suppress(FileNotFoundError):
+            if _identity(self.path) == self._written:
+                os.unlink(self.path)
 
     @contextlib.contextmanager
     def _noting_signals(self):
@@ -131,6 +139,12 @@ class Checkpoint:
             signal.raise_signal(self._signal)
 
 
+def _identity(path):
+    """What tells a file from those that stood or will stand at its path."""
+    status = os.stat(path)
+    return status.st_ino, status.st_mtime_ns
+
+
 def _to_json(value):
     return json.dumps(value, default=_to_lists)
 
@@ -141,8 +155,9 @@ def _to_lists(value):
     return value.tolist()
 
 
-def _checksum(state, arrays):
-    digest = hashlib.sha256(state.encode())
+def checksum(text, arrays):
+    """The SHA-256 of a text and of arrays with their names, in hexadecimal."""
+    digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(arrays[name]))
@@ -150,10 +165,17 @@ def _checksum(state, arrays):
 
 
 def _require_same(found, wanted):
-    differences = [
-        f"{name} was {reprlib.repr(found.get(name))}, is {reprlib.repr(wanted.get(name))}"
-        for name in wanted
-        if found.get(name) != wanted.get(name)
-    ]
-    if differences or found.keys() != wanted.keys():
-        raise Unfit(f"found a checkpoint of other settings: {'; '.join(differences) or 'some that are not set now'}")
+    """Raise Unfit that names every setting that differs."""
+    differences = []
+    for part, now in wanted.items():
+        before = found[part]
+        for name in now | before:
+            was, is_now = (_to_json(each[name]) if name in each else "not set" for each in (before, now))
+            if was != is_now:
+                differences.append(f"{_short(_to_json(name))} was {_short(was)}, is {_short(is_now)}")
+    if differences:
+        raise Unfit(f"found a checkpoint of other settings: {'; '.join(differences)}")
+
+
+def _short(text):
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"

@@ -230,21 +230,24 @@ class _Run:
         """Set everything back to what arrays() and numbers() were. Raises an exception if they cannot have been."""
         epoch, step, history = numbers["epoch"], numbers["step"], numbers["history"]
         steps = math.ceil(len(self.images) / self.settings["batch_size"])
-        if not (0 <= epoch <= self.settings["epochs"] and 0 <= step <= steps):
-            raise ValueError(f"epoch {epoch}, step {step}")
+        if not (type(epoch) is type(step) is int and 0 <= epoch <= self.settings["epochs"] and 0 <= step <= steps):
+            raise ValueError(f"epoch {epoch!r}, step {step!r}")
         if numbers["adam.t"] != epoch * steps + step:
             raise ValueError(f"step {numbers['adam.t']} of Adam in epoch {epoch}, step {step}")
-        if history.keys() != self.history.curves().keys() or not numbers["means"].keys() <= history.keys():
+        if history.keys() != self.history.curves().keys() or not numbers["means"].keys() <= history.keys() - {
+            "validation_loss"
+        }:
             raise ValueError("other names in the history")
-        if any(np.array(values, np.float64).shape not in ((0,), (epoch,)) for values in history.values()):
+        if any(len(values) not in (0, epoch) for values in history.values()) or len(history["validation_loss"]) < epoch:
             raise ValueError(f"a history that is not of {epoch} epochs")
+        for values in (*history.values(), [*numbers["means"].values()]):
+            if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+                raise ValueError("a history of other than finite numbers")
         if (sigma2 := numbers["sigma2"]) != self.objective.sigma2 and not 0 < sigma2 < math.inf:
             raise ValueError(f"sigma2 {sigma2}")
-        if step > 0 and numbers["before_shuffle"] is None:
-            raise ValueError("no state of the generator before the shuffle")
-        for state in (numbers["before_shuffle"], numbers["generator"]):  # each is checked, the latter stays
-            if state is not None:
-                self.rng.bit_generator.state = state
+        if step > 0:
+            self.rng.bit_generator.state = numbers["before_shuffle"]  # to see whether it is one
+        self.rng.bit_generator.state = numbers["generator"]
         self.epoch, self.step, self.before_shuffle = epoch, step, numbers["before_shuffle"]
         self.optimizer.t, self.objective.sigma2 = numbers["adam.t"], sigma2
         self.means = defaultdict(float, {name: float(value) for name, value in numbers["means"].items()})

@@ -56,6 +56,8 @@ def one_line_of_errors(prog):
         fail(prog, f"{error.filename}: {error.strerror}" if error.filename else error)
     except FloatingPointError as error:
         fail(prog, error)
+    except MemoryError:
+        fail(prog, "out of memory")
     except Interrupted as stop:
         print(f"{prog}: {stop}; the same command with --resume goes on from there", file=sys.stderr)
         raise SystemExit(128 + stop.signal) from None

@@ -24,11 +24,12 @@ from autoencoders import (
     training,
     vae,
 )
+from autoencoders.checkpoint import checksum
 from demos import settings
 from demos.output import save_text
 from demos.settings import say
-from nnlite import load_weights, save_weights
-from nnlite.serialization import MAX_TEXT, PIECE, delete_abandoned, open_file
+from nnlite import save_weights
+from nnlite.serialization import MAX_TEXT, delete_abandoned, is_passing, open_file, open_npz
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
@@ -60,7 +61,7 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
     NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
     """
     weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
-    wanted = _settings(options, training_set, validation_set) | {"epochs": epochs or options.epochs}
+    wanted = _settings(options, training_set, validation_set, model, **extra) | {"epochs": epochs or options.epochs}
     checkpoint = Checkpoint(
         options.out / f"{name}.checkpoint.npz",
         every=options.checkpoint_every,
@@ -91,17 +92,18 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
     except CheckpointError as error:
         settings.fail(options.prog, f"{error}; without --resume, the training begins anew and overwrites it")
     save_weights(weights, model)
-    saved = {"settings": wanted, "history": history.curves(), "sha256": _sha256(weights)}
-    save_text(options, record.name, json.dumps(saved, indent=2))
-    checkpoint.path.unlink(missing_ok=True)
+    saved = {"settings": wanted, "history": history.curves()}
+    save_text(options, record.name, json.dumps(saved | {"checksum": _checksum(saved, model.state_dict())}, indent=2))
+    checkpoint.delete()
     say(options, f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}")
     return model, history
 
 
 def saved(name, options, training_set, validation_set):
     """The model that trained() left in the output folder; LookupError, which says why, if it would train one."""
-    model = MODELS[name][0](rng=np.random.default_rng(0))
-    _read(name, model, options, _settings(options, training_set, validation_set))
+    model_class, extra = MODELS[name]
+    model = model_class(rng=np.random.default_rng(0))
+    _read(name, model, options, _settings(options, training_set, validation_set, model, **extra))
     return model
 
 
@@ -109,39 +111,32 @@ def _read(name, model, options, wanted):
     """The History of the settings `wanted`, and into `model` its weights; LookupError if there are none to use."""
     weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
     try:
-        history = _read_record(record, weights, wanted)
-        if history is not None:
-            load_weights(weights, model)
-            return history
+        with open_file(record) as file:
+            saved = json.loads(file.read(MAX_TEXT))
+        if saved["settings"] == wanted:
+            return _load(saved, weights, model)
         reason = f"{weights} was trained by other settings"
     except FileNotFoundError:
         reason = f"no {weights} yet"
     except Exception as error:  # JSON may hold anything
+        if is_passing(error):
+            raise
         reason = f"{weights} or its record is damaged ({error})"
     raise LookupError(reason)
 
 
-def _read_record(path, weights, wanted):
-    """The History of a training by the settings `wanted`, None if the record is of another; else an exception."""
-    with open_file(path) as file:
-        saved = json.loads(file.read(MAX_TEXT))
-    if saved["settings"] != wanted:
-        return None
-    if saved["sha256"] != _sha256(weights):
-        raise ValueError(f"{path} is not of {weights}")
-    history = History(**saved["history"])
-    for name, values in history.curves().items():
-        if not np.isfinite(np.array(values, np.float64)).all() or np.shape(values) not in ((0,), (wanted["epochs"],)):
-            raise ValueError(f"{path}: found {name} {values}, wanted a number of each epoch")
-    return history
+def _load(saved, weights, model):
+    """The History of a record, and into `model` the weights that it is of. Raises an exception if they do not fit."""
+    with open_npz(weights) as npz:
+        arrays = npz.read(model.state_dict())
+    if saved.pop("checksum") != _checksum(saved, arrays):
+        raise ValueError("they are not of one training")
+    model.load_state_dict(arrays)
+    return History(**saved["history"])
 
 
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+def _checksum(saved, arrays):
+    return checksum(json.dumps(saved), arrays)
 
 
 def _beginning(checkpoint, reason):
@@ -152,8 +147,8 @@ def _beginning(checkpoint, reason):
     return f"training anew: {reason}; this will overwrite {checkpoint.path}, with which --resume would go on"
 
 
-def _settings(options, training_set, validation_set):
-    """All that decides the weights: the options, the files' state, and the source that trains."""
+def _settings(options, training_set, validation_set, model, **extra):
+    """All that decides the weights: the options, the files' state, the model, what train() is told, and the source."""
     return {
         "data": _state(options.data),
         "validation": _state(options.validation),
@@ -162,6 +157,8 @@ def _settings(options, training_set, validation_set):
         "batch_size": options.batch_size,
         "seed": options.seed,
         "backend": options.backend,
+        "model": repr(model),
+        "train": {name: value for name, value in extra.items() if not callable(value)},
         "source": SOURCE,
     }
 

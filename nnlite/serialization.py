@@ -6,6 +6,7 @@ those wanted before any memory is taken for the data.
 """
 
 import contextlib
+import errno
 import glob
 import io
 import math
@@ -22,8 +23,9 @@ from nnlite.layers import misfits
 
 ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
-MAX_TEXT = 2**24  # bytes
+MAX_TEXT = 2**24  # bytes, also of the directory of an .npz file
 PIECE = 2**20  # bytes that are read at a time
+PASSING = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE)
 
 
 @contextlib.contextmanager
@@ -44,7 +46,8 @@ def replacing(path):
         with contextlib.suppress(OSError):
             os.unlink(part)
         if isinstance(error, OSError) and error.filename in (None, part):
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+            said = (error.errno, error.strerror, os.fspath(path)) if error.errno else (f"{path}: {error}",)
+            raise OSError(*said) from None
         raise
     _sync_folder(os.path.dirname(os.path.abspath(path)))
 
@@ -79,7 +82,7 @@ def load_weights(path, model):
     """Read what save_weights, or np.savez of a PyTorch state dict, wrote into `model`.
 
     Takes the memory of a second model, and for a moment of its largest array. Raises OSError if `path` cannot be
-    opened, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
+    read, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
     names every missing, unexpected and unfit array.
     """
     with open_npz(path) as npz:
@@ -100,10 +103,12 @@ def open_npz(path):
     """The Npz of a file. Whatever the block finds wrong with it is a ValueError that names it."""
     with open_file(path) as file:
         try:
-            yield Npz(file)
+            yield Npz(_Bounded(file))
         except Unfit as error:
             raise ValueError(f"{path}: {error}") from None
         except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
+            if is_passing(error):
+                raise
             raise ValueError(f"{path}: found no intact .npz file of arrays ({error})") from None
 
 
@@ -112,6 +117,26 @@ def open_file(path):
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(f"{path}: found a folder, pipe or device, wanted a file")
     return open(path, "rb")
+
+
+def is_passing(error):
+    """Whether an exception speaks of the machine at this moment, and not of the file that was read."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING
+
+
+class _Bounded:
+    """A file, but of no more bytes at a time than MAX_TEXT: zipfile reads as many as the file's last bytes tell it."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def read(self, size=-1):
+        if size > MAX_TEXT:
+            raise Unfit(f"found {size:,} bytes to be read at once, wanted at most {MAX_TEXT:,}")
+        return self._file.read(size)
 
 
 class Unfit(ValueError):
@@ -190,7 +215,10 @@ def read_header(file):
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"found .npy version {version}, wanted 1.0 or 2.0")
-    shape, fortran_order, dtype = readers[version](start)
+    try:
+        shape, fortran_order, dtype = readers[version](start)
+    except MemoryError:  # of Python's parser, if the header nests too deep
+        raise ValueError("found no .npy header") from None
     if min(shape, default=0) < 0:
         raise ValueError(f"found shape {shape}, wanted no negative number")
     return Header(dtype, shape, "F" if fortran_order else "C", start.tell())

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import threading
@@ -36,10 +37,10 @@ def faces():
     return load_images(count=40)
 
 
-def run(faces, kind="fcn", **settings):
+def run(faces, kind="fcn", seed=1, **settings):
     """Train, and return all that train() leaves: (weights, best weights, history, the generator's next number)."""
     model_class, extra = SETTINGS[kind]
-    model = model_class(hidden_features=8, latent_features=4, rng=np.random.default_rng(1))
+    model = model_class(hidden_features=8, latent_features=4, rng=np.random.default_rng(seed))
     rng = settings.pop("rng", None) or np.random.default_rng(0)
     history = train(model, faces, **{"epochs": 3, "batch_size": 15, "rng": rng, **extra, **settings})
     return model.state_dict(), history.best_weights, history, rng.random()
@@ -49,7 +50,7 @@ def same(found, wanted):
     """Whether two runs left the same, to the bit."""
     (*weights, history, number), (*wanted_weights, wanted_history, wanted_number) = found, wanted
     return (history, number) == (wanted_history, wanted_number) and all(
-        a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+        a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
         for a, b in zip(weights, wanted_weights)
     )
 
@@ -74,11 +75,23 @@ def test_a_run_that_died_after_any_checkpoint_ends_as_if_it_had_not(faces, tmp_p
     undisturbed = run(faces, kind)
     for saves in range(1, STEPS + 3 + 1):  # after every step and every epoch
         killed_after(saves, faces, tmp_path / "run.npz", monkeypatch, kind)
-        assert same(run(faces, kind, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True)), undisturbed)
+        resumed = run(faces, kind, seed=2, checkpoint=Checkpoint(tmp_path / "run.npz", resume=True))  # other weights
+        assert same(resumed, undisturbed)
 
 
 def test_checkpoints_change_nothing(faces, tmp_path):
     assert same(run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", every=0)), run(faces))
+
+
+def test_a_checkpoint_deletes_its_own_file_but_not_that_of_another_run(faces, tmp_path):
+    own, other = (Checkpoint(tmp_path / "run.npz", every=0) for _ in range(2))
+    run(faces, checkpoint=own)
+    run(faces, checkpoint=other)
+    own.delete()
+    assert (tmp_path / "run.npz").exists()
+    other.delete()
+    other.delete()
+    assert not (tmp_path / "run.npz").exists()
 
 
 def test_the_best_weights_are_those_of_the_smallest_validation_loss(faces, monkeypatch):
@@ -177,27 +190,29 @@ def test_in_another_thread_than_the_main_one_checkpoints_are_saved_too(faces, tm
 
 
 def test_checkpoints_are_saved_as_often_as_is_said(faces, tmp_path, monkeypatch):
-    seconds, saves = iter(range(100)), []
+    seconds, saves, save = iter(range(100)), [], checkpoint.save_arrays
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: next(seconds))
-    monkeypatch.setattr(checkpoint, "save_arrays", lambda path, arrays: saves.append(path))
+    monkeypatch.setattr(checkpoint, "save_arrays", lambda *what: saves.append(save(*what)))
     run(faces, checkpoint=Checkpoint(tmp_path / "run.npz", every=3))
     assert len(saves) == 4  # of 9 steps and 3 epochs; the clock is read once after each, and after a save
 
 
 OTHER = {
-    "epochs": ({"epochs": 4}, "epochs was 3, is 4"),
-    "batch size": ({"batch_size": 16}, "batch_size was 15, is 16"),
-    "learning rate": ({"lr": 0.1}, "lr was 0.001, is 0.1"),
-    "noise": ({"corrupt": gaussian_noise(0.5)}, "corrupt was False, is True"),
+    "epochs": ({"epochs": 4}, '"epochs" was 3, is 4'),
+    "batch size": ({"batch_size": 16}, '"batch_size" was 15, is 16'),
+    "learning rate": ({"lr": 0.1}, '"lr" was 0.001, is 0.1'),
+    "noise": ({"corrupt": gaussian_noise(0.5)}, '"corrupt" was false, is true'),
     "model": (
         {"kind": "vae"},
-        "model was 'FCNAutoencoder', is 'VAE'; beta was 1.0, is 0.5; beta_warmup was 0, is 2",
+        '"model" was "FCNAutoencoder", is "VAE"; "beta" was 1.0, is 0.5; "beta_warmup" was 0, is 2',
     ),
-    "images": ({"validation": load_images(count=5)}, r"images was \[36, 4\], is \[40, 5\]"),
-    "generator": ({"rng": np.random.Generator(np.random.MT19937(0))}, "generator was 'PCG64', is 'MT19937'"),
+    "images": ({"validation": load_images(count=5)}, r'"images" was \[36, 4\], is \[40, 5\]'),
+    "generator": ({"rng": np.random.Generator(np.random.MT19937(0))}, '"generator" was "PCG64", is "MT19937"'),
     "split": ({"rng": np.random.default_rng(5)}, "another split into training and validation images"),
-    "an argument under another name": ({"epochs": 4, "settings": {"data": "a", "epochs": 3}}, "epochs was 3, is 4"),
-    "what the caller adds": ({"settings": {"data": "b"}}, "data was 'a', is 'b'"),
+    "what the caller sets": ({"settings": {"data": "b"}}, '"data" was "a", is "b"'),
+    "what the caller no longer sets": ({"settings": {}}, '"data" was "a", is not set'),
+    "what the caller sets anew": ({"settings": {"data": "a", "lr": None}}, '"lr" was not set, is null'),
+    "a long setting": ({"settings": {"data": "b" * 300}}, '"data" was "a", is "b{99}...b{99}"'),
 }
 
 
@@ -236,24 +251,31 @@ def forge(path, arrays, **changed):
     state = json.loads(arrays["state"].tobytes())
     state = json.dumps({**state, **changed.pop("outside", {}), "numbers": state["numbers"] | changed})
     rest = {name: array for name, array in arrays.items() if name not in ("state", "checksum")}
-    texts = {"state": state, "checksum": checkpoint._checksum(state, rest)}
+    texts = {"state": state, "checksum": checkpoint.checksum(state, rest)}
     np.savez(path, **rest, **{name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()})
 
 
 FORGED = {
-    "another format": ({"outside": {"format": 2}}, "found a checkpoint of format 2, wanted 1"),
+    "another format": ({"outside": {"format": 1}}, "found a checkpoint of format 1, wanted 2"),
     "a step beyond the epoch": ({"step": 10**9}, "epoch 0, step 1000000000"),
-    "half an epoch": ({"epoch": 0.5}, "step 2 of Adam in epoch 0.5, step 2"),
-    "text for an epoch": ({"epoch": "x"}, "found no intact"),
+    "half an epoch": ({"epoch": 0.5}, "epoch 0.5, step 2"),
+    "text for an epoch": ({"epoch": "x"}, "epoch 'x', step 2"),
+    "a step in decimals": ({"step": 2.0}, "epoch 0, step 2.0"),
     "Adam elsewhere": ({"adam.t": -1}, "step -1 of Adam"),
     "another mean": ({"means": {"foo": 1}}, "other names in the history"),
-    "text for a mean": ({"means": {"train_loss": "abc"}}, "could not convert"),
+    "text for a mean": ({"means": {"train_loss": "abc"}}, "finite numbers"),
+    "nan for a mean": ({"means": {"train_loss": math.nan}}, "finite numbers"),
+    "a mean of what is measured later": ({"means": {"validation_loss": 1.0}}, "other names in the history"),
     "a longer history": ({"history": {"train_loss": [1.0], "validation_loss": [], "kl": [], "sigma2": []}}, "0 epochs"),
-    "a history of text": ({"history": {"train_loss": "a", "validation_loss": [], "kl": [], "sigma2": []}}, "convert"),
+    "a history of text": ({"history": {"train_loss": "a", "validation_loss": [], "kl": [], "sigma2": []}}, "0 epochs"),
     "a negative sigma2": ({"sigma2": -1}, "sigma2 -1"),
     "another generator": ({"generator": {"bit_generator": "MT19937"}}, "found no intact"),
-    "no shuffle": ({"before_shuffle": None}, "no state"),
-    "escape codes": ({"outside": {"settings": {"epochs": "\x1b[2J\n" * 10**6}}}, r"epochs was '\\x1b\[2J"),
+    "no generator": ({"generator": None}, "found no intact"),
+    "no shuffle": ({"before_shuffle": None}, "found no intact"),
+    "escape codes": (
+        {"outside": {"settings": {"settings": {"\x1b": "\x1b[2J\n" * 10**6}, "training": {}}}},
+        r'"\\u001b" was "\\u001b\[2J',
+    ),
 }
 
 

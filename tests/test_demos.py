@@ -11,9 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoencoders import FCNAutoencoder, ImageSet, load_images, objectives
+from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, objectives
 from autoencoders.images import to_features
-from demos import benchmark, denoising, gradients, latent_scaling, posterior_collapse, reconstruction, vae_vs_vanilla
+from demos import (
+    benchmark,
+    denoising,
+    gradients,
+    latent_scaling,
+    posterior_collapse,
+    reconstruction,
+    settings,
+    vae_vs_vanilla,
+)
+from demos.trained import trained_as
 from nnlite import Tanh, load_weights
 
 QUICK = ["--images", "24", "--epochs", "1"]
@@ -187,6 +197,25 @@ def test_a_damaged_record_or_damaged_weights_are_trained_again(out, capsys):
         (out / "damaged" / name).write_bytes(b"{")
         capsys.readouterr()
         latent_scaling.main([*QUICK, "--out", str(out / "damaged")])
+        assert "trained in" in capsys.readouterr().err
+
+
+def test_weights_that_are_not_of_the_record_beside_them_are_trained_again(out, capsys):
+    for seed in "01":
+        latent_scaling.main([*QUICK, "--seed", seed, "--out", str(out / seed)])
+    shutil.copy(out / "1" / "fcn.npz", out / "0" / "fcn.npz")
+    latent_scaling.main([*QUICK, "--out", str(out / "0")])
+    assert "is damaged (they are not of one training)" in capsys.readouterr().err
+
+
+def test_weights_of_another_loss_are_not_reused(out, capsys):
+    for beta in (1.0, 64.0):
+
+        def demo(options, *image_sets, beta=beta):
+            rng = np.random.default_rng(0)
+            trained_as("vae", VAE(rng=rng), rng, options, *image_sets, beta=beta)
+
+        settings.start("demo", "", [*QUICK, "--out", str(out / "loss")], demo)
         assert "trained in" in capsys.readouterr().err
 
 
@@ -415,7 +444,7 @@ def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_w
         and "fcn.checkpoint.npz; the same command with --resume goes on" in said
     )
     other = subprocess.run([*command, killed, "--resume", "--seed", "1"], capture_output=True, text=True)
-    assert other.returncode == 2 and "other settings: seed was 0, is 1" in other.stderr
+    assert other.returncode == 2 and 'other settings: "seed" was 0, is 1' in other.stderr
     resumed = subprocess.run([*command, killed, "--resume"], capture_output=True, text=True, check=True)
     assert resumed.stderr == ""
     subprocess.run([*command, undisturbed], capture_output=True, check=True)

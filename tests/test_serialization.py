@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import threading
@@ -81,6 +82,11 @@ def test_a_write_that_fails_leaves_the_earlier_file_and_nothing_else(path, model
     with pytest.raises(OSError, match="No space left on device: .*weights.npz'$"):
         save_weights(path, model)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_of_a_library_that_names_no_file_names_it(path):
+    with pytest.raises(OSError, match="weights.npz: encoder error -2"), replacing(path):
+        raise OSError("encoder error -2")
 
 
 def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_earlier_one(path, monkeypatch):
@@ -222,6 +228,28 @@ def test_of_a_zip_bomb_no_more_is_expanded_than_is_wanted(path, model, monkeypat
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="wants a pipe with a name")
+def test_a_directory_that_is_said_to_be_huge_is_not_read(path, model):
+    write_npz(path, RIGHT)
+    end = path.read_bytes()[-22:]  # which holds the size of the directory and where it begins
+    size = 400 * 2**20
+    with open(path, "wb") as file:
+        file.seek(size)  # without a byte on the disk
+        file.write(end[:12] + size.to_bytes(4, "little") + bytes(4) + end[20:])
+    with pytest.raises(ValueError, match="weights.npz: found 419,430,400 bytes to be read at once"):
+        load_weights(path, model)
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), OSError(errno.EIO, "Input/output error")])
+def test_a_fault_of_the_machine_is_not_taken_for_one_of_the_file(path, model, monkeypatch, fault):
+    def failing(*arguments):
+        raise fault
+
+    save_weights(path, model)
+    monkeypatch.setattr(serialization.Npz, "_array", failing)
+    with pytest.raises(type(fault)):
+        load_weights(path, model)
+
+
 def test_a_pipe_is_not_waited_for(path, model):
     os.mkfifo(path)
     with pytest.raises(OSError, match="weights.npz: found a folder, pipe or device, wanted a file"):
