@@ -145,7 +145,7 @@ def parts(results):
         "measured": "Measured over the first ${/vae_vs_vanilla/images} validation images: mean squared errors and"
         " distances, pixels in [-1, 1], ± standard error. The VAE uses ${/vae_vs_vanilla/active} of"
         " ${/vae_vs_vanilla/elements} elements of its code, ${/vae_vs_vanilla/kl total|.2f} nats in all; its variance"
-        " of a pixel around the reconstruction, sigma2, is ${/vae_vs_vanilla/sigma2|.4f}.",
+        " of a pixel around the reconstruction, σ², is ${/vae_vs_vanilla/sigma2|.4f}.",
         "advantage": "As the source document, a student's report on such an autoencoder, claims it: the noise on the"
         " code makes the code space continuous, so that what lies between and around codes decodes to something like"
         " an image. Measured, in brackets the mean difference, positive where the claim holds:",
