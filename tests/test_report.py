@@ -385,6 +385,12 @@ def test_on_a_phone_the_verdicts_are_in_sight(browser, out):
     assert browser.evaluate(f"{right}.length") == 10 and browser.evaluate(f"Math.max(...{right})") < 360
 
 
+def test_on_a_desktop_nothing_needs_to_be_scrolled(browser, out):
+    browser.open(out / "report.html", 1280, "light")
+    cut = "[...document.querySelectorAll('.table, .mat')].filter(each => each.scrollWidth > each.clientWidth)"
+    assert browser.evaluate(f"{cut}.length") == 0
+
+
 def test_what_scrolls_is_a_named_region_that_the_keyboard_reaches(browser, out):
     browser.open(out / "report.html", 360, "light")
     wider = "[...document.querySelectorAll('body *')].filter(each => getComputedStyle(each).overflowX == 'auto')"
