@@ -84,7 +84,7 @@ def page(results, folder):
 
 
 class Html(Markdown):
-    """Writes parts as HTML. A page also has places for ${demo.part of it} and for ${picture.png} as a data URI.
+    """Writes parts as HTML. A page also has places: ${demo.part of it}, ${picture.png} for a data URI; $$ is a $.
 
     A value is <data value="/pointer/into/the/results" data-format="its format">, so that a reader, or a test, can
     compare it with report.json.
