@@ -3,14 +3,15 @@
 import math
 
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from autoencoders.vae import VAE
 from nnlite import Layer, Linear, Sequential
 
 BLUE, ORANGE, GREY, GREEN = "#d6e6f5", "#fbe3c8", "#eeeeee", "#dcefd8"
-STEP = 1.72  # from one block's middle to the next one's
-WIDTH = 1.42  # of a block
+STEP = 1.42  # from one block's middle to the next one's
+WIDTH = 1.2  # of a block
+LOSS, BOTTOM = -2.2, -4.1  # heights of the loss and of the decoder's row, under the encoder's
 
 
 def summary(model):
@@ -48,20 +49,24 @@ def architecture_figure(model, corrupt=None):
     for layer in encoder:
         last = diagram.follow(last, diagram.layer(layer, BLUE))
     if isinstance(model, VAE):
-        code = _sampler(diagram, parts, last)
+        last = _sampler(diagram, parts, last)
     else:
-        code = diagram.follow(last, diagram.block("code", [f"(N, {encoder[-1][2]})"], encoder[-1][2], GREY))
-    last = code
+        last = diagram.follow(last, diagram.block("code", [f"(N, {encoder[-1][2]})"], encoder[-1][2], GREY))
+    diagram.turn()
     for layer in decoder:
         last = diagram.follow(last, diagram.layer(layer, BLUE))
     reconstruction = diagram.follow(last, diagram.block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY))
     if isinstance(model, VAE):
-        error = r"reconstruction:  $\|x - \hat{x}\|^2 / (2 \sigma^2) + \frac{D}{2} \log (2 \pi \sigma^2)$"
-        total = r"loss = reconstruction + $\beta$ KL, mean over the batch; $\sigma^2$: of the pixels"
-        diagram.loss(image, reconstruction, error, total)
+        lines = [
+            r"loss = reconstruction + $\beta$ KL, mean over the batch",
+            r"reconstruction: $\|x - \hat{x}\|^2 / (2 \sigma^2) + D/2 \, \log (2 \pi \sigma^2)$",
+            r"$\sigma^2$: the variance of a pixel around its reconstruction",
+            r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$",
+        ]
     else:
         clean = "the clean image" if corrupt is not None else "the image"
-        diagram.loss(image, reconstruction, r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}")
+        lines = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
+    diagram.loss(image, reconstruction, lines)
     name = type(model).__name__ if corrupt is None else f"{type(model).__name__}, trained to denoise"
     return diagram.figure(f"{name}: {_parameters(model):,} parameters")
 
@@ -70,14 +75,14 @@ def _sampler(diagram, parts, trunk):
     """The two heads, the noise and the sampler; returns the code."""
     ((mu,), (logvar,)) = parts["mu"], parts["logvar"]
     Z = mu[2]
-    heads = diagram.layer(mu, GREEN, y=1.25), diagram.layer(logvar, GREEN, y=-1.25, same_column=True)
+    heads = diagram.layer(mu, GREEN, y=0.65), diagram.layer(logvar, GREEN, y=-0.65, same_column=True)
+    diagram.frame(heads)
     sampler = diagram.block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)
-    noise = diagram.block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE, y=2.1, same_column=True)
+    noise = diagram.block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE, y=1.5, same_column=True)
     for head in heads:
         diagram.follow(trunk, head)
         diagram.follow(head, sampler)
     diagram.arrow((noise[0], noise[1] - noise[2] / 2), (sampler[0], sampler[1] + sampler[2] / 2))
-    diagram.note(heads[1], r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$, of both heads")
     return diagram.follow(sampler, diagram.block("z", ["code", f"(N, {Z})"], Z, GREY))
 
 
@@ -101,21 +106,21 @@ def _parameters(layer):
 
 
 class _Diagram:
-    """Blocks side by side, each (x, y, height), in inches; arrows between them."""
+    """Blocks, each (x, y, height), in inches; arrows between them. A row from left to right, turn(), a row back."""
 
     def __init__(self):
-        self._patches, self._texts = [], []
-        self._column, self._top = -1, 0.0
+        self._patches, self._texts, self._compared = [], [], []
+        self._column, self._direction, self._row, self._right, self._top = -1, 1, 0.0, 0.0, 0.0
+
+    def turn(self):
+        """The next block stands under the last one, and those that follow to the left of it."""
+        self._column, self._direction, self._row = self._column + 1, -1, BOTTOM
 
     def block(self, head, lines, numbers, colour, y=0.0, same_column=False):
-        self._column += not same_column
-        x, height = self._column * STEP, 0.75 + 0.45 * math.log10(numbers)
-        if y:
-            height = 1.15
-        self._top = max(self._top, y + height / 2)
-        corner = (x - WIDTH / 2, y - height / 2)
-        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#555555"}
-        self._patches.append(FancyBboxPatch(corner, WIDTH, height, **style))
+        self._column += 0 if same_column else self._direction
+        x, y, height = self._column * STEP, self._row + y, 0.7 + 0.3 * math.log10(numbers)
+        self._right, self._top = max(self._right, x + WIDTH / 2), max(self._top, y + height / 2)
+        self._box(x, y, WIDTH, height, colour)
         self._texts.append((x, y + 0.1 * len(lines), head, {"weight": "bold", "va": "center"}))
         self._texts.append((x, y + 0.1 * len(lines) - 0.14, "\n".join(lines), {"va": "top"}))
         return x, y, height
@@ -127,40 +132,47 @@ class _Diagram:
         return self.block(name, lines, width, colour, **place)
 
     def follow(self, before, after):
-        self.arrow((before[0] + WIDTH / 2, before[1]), (after[0] - WIDTH / 2, after[1]))
+        if before[0] == after[0]:
+            self.arrow((before[0], before[1] - before[2] / 2), (after[0], after[1] + after[2] / 2))
+        else:
+            side = self._direction * WIDTH / 2
+            self.arrow((before[0] + side, before[1]), (after[0] - side, after[1]))
         return after
 
     def arrow(self, start, end):
         self._patches.append(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#333333"))
 
-    def note(self, block, text):
-        bottom = block[1] - block[2] / 2
-        self._texts.append((block[0], bottom - 0.12, text, {"va": "top"}))
-        self.arrow((block[0] + 0.9, bottom - 0.35), (block[0] + 1.7, -2.31))
+    def frame(self, blocks):
+        """A frame around blocks of one column, and an arrow from it to the loss."""
+        x, gap = blocks[0][0], 0.06
+        low, high = min(y - h / 2 for _, y, h in blocks) - gap, max(y + h / 2 for _, y, h in blocks) + gap
+        style = {"fill": False, "linestyle": "--", "edgecolor": "#555555"}
+        self._patches.append(Rectangle((x - WIDTH / 2 - gap, low), WIDTH + 2 * gap, high - low, **style))
+        self._compared.append((x, low))
 
-    def loss(self, image, reconstruction, text, total):
-        """A line from under the image to under the reconstruction, and the loss that compares them."""
-        y, middle = -2.75, (image[0] + reconstruction[0]) / 2
-        for block in (image, reconstruction):
-            bottom = block[1] - block[2] / 2
-            self._patches.append(FancyArrowPatch((block[0], bottom), (block[0], y), arrowstyle="-", color="#333333"))
-            reach = 3.1 if block is image else -3.1
-            self.arrow((block[0], y), (middle - reach, y))
-        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": "#f7d9d9", "edgecolor": "#555555"}
-        self._patches.append(FancyBboxPatch((middle - 3.1, y - 0.42), 6.2, 0.84, **style))
-        self._texts.append((middle, y + 0.15, text, {"va": "center"}))
-        self._texts.append((middle, y - 0.2, total, {"va": "center"}))
+    def loss(self, image, reconstruction, lines):
+        """The loss between the two rows, and arrows to it from what it compares."""
+        half = 0.12 + 0.11 * len(lines)
+        self._box(1.5 * STEP, LOSS, 3 * STEP + WIDTH, 2 * half, "#f7d9d9")
+        for place, line in enumerate(lines):
+            self._texts.append((1.5 * STEP, LOSS + half - 0.23 - 0.22 * place, line, {"va": "center"}))
+        for x, y in [*self._compared, (image[0], image[1] - image[2] / 2)]:
+            self.arrow((x, y), (x, LOSS + half))
+        self.arrow((reconstruction[0], reconstruction[1] + reconstruction[2] / 2), (reconstruction[0], LOSS - half))
+
+    def _box(self, x, y, width, height, colour):
+        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#555555"}
+        self._patches.append(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
 
     def figure(self, title):
-        width, low = (self._column + 1) * STEP + 0.2, -3.35
-        high = self._top + 0.55
-        figure = Figure(figsize=(width, high - low), dpi=100)
+        left, right, low, high = -WIDTH / 2 - 0.1, self._right + 0.1, BOTTOM - 1.1, self._top + 0.5
+        figure = Figure(figsize=(right - left, high - low), dpi=100)
         axis = figure.add_axes((0, 0, 1, 1))
-        axis.set(xlim=(-STEP / 2 - 0.1, width - STEP / 2 - 0.1), ylim=(low, high))
+        axis.set(xlim=(left, right), ylim=(low, high))
         axis.set_axis_off()
         for patch in self._patches:
             axis.add_patch(patch)
         for x, y, text, style in self._texts:
             axis.text(x, y, text, ha="center", fontsize=9, linespacing=1.3, **style)
-        axis.text(width / 2 - STEP / 2 - 0.1, high - 0.2, title, ha="center", va="center", fontsize=12)
+        axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
         return figure

@@ -4,6 +4,7 @@ An edit is compared with the plain reconstruction of the same face. Each claim b
 for a face of which it is true, and its mean over the faces is held against its standard error.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -90,3 +91,13 @@ def judge_claims(model, originals, *, element=0, probe=None):
                 row |= {"best_element": int(np.argmax(means)), "best_mean": max(means)}
         rows.append(row)
     return rows
+
+
+def conclusion(rows):
+    """One sentence: how many of the judged claims were found true, false, and neither."""
+    found = Counter(row["verdict"] for row in rows)
+    unmeasured = f", {found['not measured']} not measured" if found["not measured"] else ""
+    return (
+        f"Of the source document's {len(rows)} claims on edits of a code, {found['holds']} were found true,"
+        f" {found['does not hold']} false, {found['too small to say']} too small to say{unmeasured}."
+    )

@@ -61,26 +61,26 @@ class Comparison(NamedTuple):
 
 ADVANTAGES = (
     Comparison(
-        "between two codes",
+        "pictures between two codes",
         "Halfway between two codes the VAE's pictures are nearer to real images than the vanilla autoencoder's",
         "The source document's claim does not hold: halfway between two codes the vanilla autoencoder's pictures are"
         " nearer to real images than the VAE's",
         "Halfway between two codes neither model's pictures are measurably nearer to real images",
     ),
     Comparison(
-        "samples",
+        "samples of N(0, I)",
         "Decoded samples of N(0, I) are nearer to real images from the VAE than from the vanilla autoencoder",
         "Decoded samples of N(0, I) are nearer to real images from the vanilla autoencoder than from the VAE",
         "Decoded samples of N(0, I) are equally near to real images from both",
     ),
     Comparison(
-        "samples of a fitted normal distribution",
+        "samples against those of a fitted normal distribution",
         "They are also nearer than decoded samples of a normal distribution fitted to the vanilla autoencoder's codes",
         "But decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are nearer still",
         "Decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are as near",
     ),
     Comparison(
-        "a disturbed code",
+        "pictures of disturbed codes",
         "Noise of one standard deviation on the code adds less to the error in the VAE",
         "Noise of one standard deviation on the code adds more to the error in the VAE",
         "Noise of one standard deviation on the code adds as much to the error in both",
@@ -88,14 +88,14 @@ ADVANTAGES = (
 )
 DISADVANTAGES = (
     Comparison(
-        "reconstruction",
+        "reconstructions from the mean",
         "The VAE reconstructs held-out images worse, even from the mean of its code",
         "The source document's claim does not hold: from the mean of its code the VAE reconstructs held-out images"
         " better",
         "From the mean of its code the VAE reconstructs held-out images as well as the vanilla autoencoder",
     ),
     Comparison(
-        "reconstruction from a sample",
+        "reconstructions from a sample",
         "From a sampled code, as it is trained, the VAE reconstructs held-out images worse",
         "Even from a sampled code the VAE reconstructs held-out images better",
         "From a sampled code the VAE reconstructs held-out images as well as the vanilla autoencoder",
@@ -106,8 +106,13 @@ DISADVANTAGES = (
 def conclusion(kind, said):
     """One sentence: in which of the comparisons the `kind`, "advantage" or "disadvantage", was found."""
     found = [each["name"] for each in said if each["verdict"] == "holds"]
-    if not found:
-        return f"No {kind} of the VAE was found in these measurements; the source document claims one."
     rest = [each["name"] for each in said if each["verdict"] != "holds"]
-    but = f"; not found in: {', '.join(rest)}" if rest else ""
-    return f"The VAE's {kind} was found in: {', '.join(found)}{but}."
+    if not found:
+        return f"The {kind} of the VAE that the source document claims shows in none of these measurements."
+    but = f", but not in {_listed(rest, 'or')}" if rest else ""
+    return f"The VAE's {kind} shows in {_listed(found, 'and')}{but}."
+
+
+def _listed(names, word):
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last

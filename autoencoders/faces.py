@@ -34,16 +34,17 @@ RANGES = {
     "background_slope": (-1, 1),
     "clothes": (0, 1),
 }
+FACTORS = """skin, hair and clothes go from dark to light, hair_length from the ears to the shoulders, mouth_opening,
+eye_size and the background's three colours from little to much, over a range of one each; over a range of two, smile,
+the curvature of the mouth, goes from sad to merry, head_turn and light, the side it falls from, from the picture's left
+to its right, background_slope from brighter below to brighter above."""
 
 
 def make_faces(count, rng):
     """Paint `count` faces from the Generator `rng`.
 
     Returns (images, factors): images (count, 64, 64, 3) uint8; factors a dict of (count,) float arrays, each drawn
-    evenly from its range in RANGES: skin, hair and clothes from dark to light; hair_length from the ears to the
-    shoulders; smile, the curvature of the mouth, from sad to merry; head_turn and light, the side it falls from,
-    from the picture's left to its right; background_slope, brighter below to brighter above; the rest from little
-    to much.
+    evenly from its range in RANGES. FACTORS says what they are.
     """
     factors = {name: rng.uniform(*limits, count) for name, limits in RANGES.items()}
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)

@@ -16,6 +16,22 @@ CHEEKS = np.s_[..., 36:43, [20, 21, 22, 23, 24, 25, 38, 39, 40, 41, 42, 43]]
 RIDGE = 10.0  # small enough to read a smile, large enough not to read the noise of a decoder
 WORTH_SAYING = 0.5  # the r^2 of a factor that is read well enough to be mentioned
 
+QUANTITIES = {
+    "brightness": "the mean luma: red, green and blue, weighted by how bright they look",
+    "redness": "mean red above the mean of green and blue",
+    "greenness": "mean green above the mean of red and blue",
+    "blueness": "mean blue above the mean of red and green",
+    "face redness": "the redness of the part with eyes, nose and mouth",
+    "saturation": "a pixel's largest channel above its smallest, on the mean",
+    "background contrast": "the standard deviation of luma in the background, to the left and right of the hair",
+    "background detail": "the mean slope of luma there, in grey levels a pixel",
+    "background to face": "the length of the difference between the mean colours of background and face",
+    "sharpness": "the mean slope of luma in the part with eyes, nose and mouth, in grey levels a pixel",
+    "nose sharpness": "the mean slope of luma in the nose, in grey levels a pixel",
+    "skin distance": "the length of the difference between the mean colours of the cheeks here and in the original",
+    "distance": "no change of a quantity, but the root mean square difference of the two pictures",
+}
+
 # For each quantity: how a sentence says that it rose, that it fell, and from which change on it says so at all.
 PHRASES = {
     "brightness": ("brighter", "darker", 4.0),
@@ -81,12 +97,9 @@ def scaled_differences(pictures, reference):
 def measure(pictures, originals, probe=None):
     """What can be seen in each picture: {quantity: (N,)}.
 
-    pictures, originals: (N, D); the originals are needed for the distance of the skin's colour alone, the length
-    of the difference of two colours. redness, greenness and blueness: a channel above the mean of the other two;
-    saturation: the largest channel above the smallest; contrast: the standard deviation of brightness; sharpness
-    and detail: the mean slope of brightness, in grey levels a pixel. Contrast and slope are those of the smoothed
-    picture, where the noise that a decoder leaves on single pixels counts for little. probe: a FactorProbe, whose
-    factors are added.
+    pictures, originals: (N, D); the originals are needed for the distance of the skin's colour alone. Contrast and
+    slope are those of the smoothed picture, where the noise that a decoder leaves on single pixels counts for little.
+    probe: a FactorProbe, whose factors are added. QUANTITIES says what each of the others is.
     """
     levels = (pictures.reshape(-1, 3, 64, 64) + 1) * 127.5  # (N, 3, 64, 64)
     red, green, blue = levels.mean(axis=(2, 3)).T  # (N,) each

@@ -5,15 +5,12 @@ after each turn, in which its threads fall asleep. A ratio is the median of the 
 """
 
 import functools
-import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from pathlib import Path
 
@@ -23,11 +20,13 @@ from autoencoders import make_faces
 from autoencoders.figures import benchmark_figure
 from demos import settings
 from demos.contenders import CONTENDERS, FCN_SIZES, STEPS
-from demos.output import save_figure, save_results, table
+from demos.output import Table, save_figure, save_results
+from demos.provenance import processor, versions
 from nnlite import use_backend
 from nnlite.kernels import backend
 
 OURS = "nnlite"
+PACKAGES = ("numpy", "numba", "torch", "jax")
 PEERS = {"PyTorch eager": "torch", "PyTorch fused": "torch", "PyTorch compiled": "torch", "JAX": "jax"}
 NO_INFERENCE = ("nnlite, train()", "PyTorch fused")  # they differ from "nnlite" and "PyTorch eager" in training alone
 PAUSE = 0.12  # seconds; OpenBLAS's threads wait awake for 107 ms, in which they would slow down the next contender
@@ -62,13 +61,13 @@ def main(argv=None):
         finally:
             race.end()
         save_figure(options, "benchmark.png", benchmark_figure(results["step"], results["bound"]))
-        save_results(options, "benchmark", "# Speed", results, text(results))
+        save_results(options, "benchmark", "Speed", results, parts(results))
 
 
 def measure(race, options):
     """All that is reported: {name of a measurement: {...}}, times in seconds."""
     settings.say(options, f"contenders: {'; '.join(race.names)}")
-    results = {"machine": _machine(), "threads": options.threads, "versions": _versions()}
+    results = {"machine": processor(), "threads": options.threads, "versions": versions(PACKAGES)}
     for batch in options.batch_sizes:
         race.check_losses(batch)
     results["start"] = {"cold": race.first_step(), "cached": race.first_step()}
@@ -159,31 +158,13 @@ def _flops_of_a_step(batch):
     return 2 * batch * (3 * sum(sizes) - sizes[0])
 
 
-def _machine():
-    """The processor, its architecture as compilers name it, and the number of its cores."""
-    from llvmlite.binding import get_host_cpu_name
-
-    try:
-        with open("/proc/cpuinfo") as file:
-            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model} ({get_host_cpu_name()}), {os.cpu_count()} cores, {platform.system()}"
-
-
-def _versions():
-    packages = ("numpy", "numba", "torch", "jax")
-    installed = {name: importlib.metadata.version(name) for name in packages if importlib.util.find_spec(name)}
-    return {"python": platform.python_version()} | installed
-
-
-def text(results):
-    """The tables."""
+def parts(results):
+    """What benchmark.md says."""
     step, infer, products = results["step"], results["infer"], results["products"]
     bound, limits, start = results["bound"], results["limits"], results["start"]
     base = next(name for name in ("PyTorch eager", "naive NumPy") if name in step[min(step)])
     ours = {batch: medians[OURS] for batch, medians in step.items()}
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    versioned = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
 
     rows = _rows(step, base)
     peers = [name for name in step[min(step)] if name in PEERS]
@@ -197,11 +178,11 @@ def text(results):
     pairs = [[np.array(medians[who]) for who in ("naive NumPy", OURS)] for medians in products.values()]
     of_products = [[name, *(_ratio(blas[:, n], own[:, n]) for blas, own in pairs)] for n, name in enumerate(PRODUCTS)]
     of_products.append(["their sum", *(_ratio(blas.sum(axis=1), own.sum(axis=1)) for blas, own in pairs)])
-    paragraphs = [
-        f"{results['machine']}, {results['threads']} in use; {versions}.",
+    return [
+        f"{results['machine']}, {results['threads']} in use; {versioned}.",
         f"A training step: milliseconds, and how many times as fast as {base}. A time is the median of the rounds, a "
         "ratio the median of the ratios of one round, with the lowest and the highest; the two need not agree.",
-        table(["", *(f"batch {batch}" for batch in step)], rows),
+        Table(["", *(f"batch {batch}" for batch in step)], rows),
         "nnlite is its layers, called on float32 images; train() is the whole loop of autoencoders/training.py, on "
         "uint8 ones; naive NumPy is the same step written with `@`, without a library. Each ratio is one of times: "
         "above 1, the second is the faster. The bound is the time of all products at "
@@ -210,13 +191,12 @@ def text(results):
         "measured in one pass over memory.",
         "The large matrix products of a step, x and h standing for the inputs of the first and the last layer, W and V "
         "for their weights: how many times as fast as OpenBLAS, by which NumPy multiplies:",
-        table(["", *(f"batch {batch}" for batch in products)], of_products),
+        Table(["", *(f"batch {batch}" for batch in products)], of_products),
         "A reconstruction:",
-        table(["", *(f"batch {batch}" for batch in infer)], _rows(infer, base)),
+        Table(["", *(f"batch {batch}" for batch in infer)], _rows(infer, base)),
         f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
         f"compiled, {start['cached']:.1f} s if they are cached.",
     ]
-    return "\n\n".join(textwrap.fill(p, 118) if isinstance(p, str) else "\n".join(p) for p in paragraphs) + "\n"
 
 
 def _time(medians):

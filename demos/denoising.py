@@ -9,7 +9,7 @@ from autoencoders.figures import curves_figure
 from autoencoders.images import to_features
 from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import SHOWN, cell, mean_and_error, save_figure, save_results, save_rows, table
+from demos.output import MEAN, SHOWN, Picture, Table, mean_and_error, save_figure, save_results, save_rows, value
 from demos.trained import NOISE, trained
 
 JUDGED = 300
@@ -56,23 +56,27 @@ def run(options, training_set, validation_set):
     save_rows(options, "denoising.png", title, rows)
     curves = curves_figure("Error of reconstructions of noisy images", "std of the noise", LEVELS, results["error"])
     save_figure(options, "denoising_error.png", curves)
-    save_results(options, "denoising", "# Denoising", results, _report(results))
+    save_results(options, "denoising", "Denoising", results, parts(results).values())
 
 
-def _report(results):
-    rows = [[name, *map(cell, means)] for name, means in results["error"].items()]
-    return "\n".join(
-        [
-            f"Mean squared error against the clean image, {results['images']} validation images, ± standard error;",
-            f"the denoising autoencoder was trained with noise of standard deviation {NOISE}:",
-            "",
-            *table(["noise", *map(str, results["noise"])], rows),
-            "",
-            f"At {NOISE}: {results['with noise']['sentence']}",
-            f"Without noise: {results['without noise']['sentence']}",
-            "",
-        ]
-    )
+def parts(results):
+    """What denoising.md and the report say."""
+    levels = range(len(results["noise"]))
+    return {
+        "architecture": Picture(
+            "denoising_architecture.png", "The autoencoder, shown noisy images, asked for clean ones"
+        ),
+        "measured": "Mean squared error against the clean image, ${/denoising/images} validation images, ± standard"
+        " error; the denoising autoencoder was trained with noise of standard deviation ${/denoising/trained with}:",
+        "errors": Table(
+            ["noise", *(value("denoising", "noise", k) for k in levels)],
+            [[name, *(value("denoising", "error", name, k, form=MEAN) for k in levels)] for name in results["error"]],
+        ),
+        "curves": Picture("denoising_error.png", "The error over the noise on the image; bars are standard errors"),
+        "gain": "At the noise of its training: ${/denoising/with noise/sentence} Without noise:"
+        " ${/denoising/without noise/sentence}",
+        "pictures": Picture("denoising.png", "Validation images, noise added, and what each autoencoder makes of that"),
+    }
 
 
 if __name__ == "__main__":

@@ -1,22 +1,33 @@
 """Latent scaling: one image's code x with an element, or the whole code, multiplied and divided by 5; what that
 changes, measured; and what the source document says of it, judged over many faces."""
 
+import functools
+
 import numpy as np
 
 from autoencoders import make_faces, scale_code
-from autoencoders.claims import judge_claims
+from autoencoders.claims import conclusion, judge_claims
+from autoencoders.faces import FACTORS
 from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
 from autoencoders.images import to_features, to_pixels
-from autoencoders.latent import FactorProbe, changes, scaled_differences, scan_elements, sentence
+from autoencoders.latent import QUANTITIES, FactorProbe, changes, scaled_differences, scan_elements, sentence
 from demos import settings
-from demos.output import save_figure, save_results, save_sheet, table
+from demos.output import Picture, Table, save_figure, save_results, save_sheet, value
 from demos.trained import trained
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
 PROBE_FACES = 2500
 JUDGED = 300
 ENOUGH = 200
-FIGURE_TEXT = "An image, its reconstruction, and six edits of its code, with their differences to the reconstruction"
+PROBE = """A linear probe reads the known factors of a face from its pixels. Below, its r² on faces that it was not
+fitted on, and on their reconstructions. A factor with less than a half in either column cannot be read, and is in no
+sentence or claim. The probe knows whole faces: the stranger an edited picture looks, the less its reading means."""
+READING = """The mean is that of a score in the units above, positive where the claim is true; within two standard
+errors, or where no sentence would mention it, it is too small to say. The elements of a code have no fixed meaning,
+another seed gives others: the last column names the element for which the claim holds most."""
+UNMEASURED = "Not measured is a smile that cannot be read from these pictures, and anything over one image alone."
+
+of = functools.partial(value, "latent_scaling")
 
 
 def main(argv=None):
@@ -48,14 +59,16 @@ def run(options, training_set, validation_set):
     save_figure(options, "latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved))
 
     probe = None
-    if options.data is None and options.validation is None:  # faces whose factors are known
-        probe = FactorProbe(*_probe_faces(options), model)
+    if options.data is None and options.validation is None:  # faces whose factors are known; other ones, to fit it
+        images, factors = make_faces(PROBE_FACES, np.random.default_rng((options.seed, 1)))
+        probe = FactorProbe(to_features(images), factors, model)
     measured = {
         edit: {name: float(change[0]) for name, change in changes(picture, plain, original, probe).items()}
         for edit, picture in pictures.items()
         if edit not in ("original", "reconstruction")
     }
     originals = to_features(validation_set[:JUDGED])  # (N, D)
+    claims = judge_claims(model, originals, probe=probe)
     results = {
         "pictures": [
             {"name": name, "code": codes[name], "largest difference": float(difference)}
@@ -66,75 +79,61 @@ def run(options, training_set, validation_set):
         },
         "probe_r2": {} if probe is None else {name: [probe.r2[name], probe.decoded_r2[name]] for name in probe.r2},
         "faces": len(originals),
-        "claims": judge_claims(model, originals, probe=probe),
+        "claims": claims,
+        "conclusion": conclusion(claims),
     }
-    heading = f"# Parts of a code, scaled\n\n![{FIGURE_TEXT}](latent_scaling.png)"
-    save_results(options, "latent_scaling", heading, results, _report(results))
+    save_results(options, "latent_scaling", "Parts of a code, scaled", results, parts(results).values())
 
 
-def _probe_faces(options):
-    """(features, factors) of faces that are in neither set, for another generator paints them."""
-    images, factors = make_faces(PROBE_FACES, np.random.default_rng((options.seed, 1)))
-    return to_features(images), factors
-
-
-def _report(results):
-    """The sentences, the changes, the probe's r^2 and the claims, as Markdown that also reads well in a terminal."""
-    edits, read = results["edits"], results["probe_r2"]
+def parts(results):
+    """What latent_scaling.md and the report say."""
+    edits, read, claims = results["edits"], results["probe_r2"], results["claims"]
     quantities = next(iter(edits.values()))["changes"]
-    lines = [
-        "x[0] is the code of the first validation image, x[0][k] its element k. Each edit, against the plain",
-        "reconstruction; colours in grey levels, 0 to 255, known factors on their own scale:",
-        "",
-        *(f"- {edit['sentence']}" for edit in edits.values()),
-    ]
-    for heading, rows in (
-        ("change, grey levels", [name for name in quantities if name not in read]),
-        ("change, known factor", [name for name in quantities if name in read]),
-    ):
-        if rows:
-            cells = [[name, *(f"{edit['changes'][name]:+.2f}" for edit in edits.values())] for name in rows]
-            lines += ["", *table([heading, *edits], cells)]
-    if read:
-        rows = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in read.items()]
-        lines += [
-            "",
-            "A linear probe reads the known factors of a face from its pixels. Its r^2 on faces that it was not fitted",
-            "on, and on their reconstructions:",
-            "",
-            *table(["factor", "r^2, plain", "r^2, reconstructed"], rows),
-            "",
-            "Factors with an r^2 below 0.5 in either column cannot be read, and are in no sentence or claim. The probe",
-            "knows whole faces: the stranger an edited picture looks, the less its reading means.",
-        ]
-    claims = results["claims"]
-    lines += [
-        "",
-        f"The source document's claims, over {results['faces']} validation images, each against its reconstruction:",
-        "",
-        *table(["edit", "claim", "verdict", "mean ± std. error", "true for", "most for"], map(_claim_row, claims)),
-        "",
-        "The mean is that of a score in the units above (details, sharpness: grey levels a pixel), positive where the",
-        "claim is true; within two standard errors, or where no sentence would mention it, it is too small to say.",
-        "The elements of a code have no fixed meaning, another seed gives others: the last column names the element",
-        "for which the claim holds most.",
-    ]
-    if results["faces"] < ENOUGH:
-        lines += [f"With fewer than {ENOUGH} images, take the verdicts as a first look."]
-    if any("mean" not in row for row in claims):
-        reason = (
-            "one image has no standard error" if results["faces"] == 1 else "no smile can be read from these pictures"
-        )
-        lines += [f"Not measured: {reason}."]
-    return "\n".join([*lines, ""])
+
+    def changed(head, known):
+        names = [name for name in quantities if (name in read) == known]
+        rows = [[name, *(of("edits", edit, "changes", name, form="+.2f") for edit in edits)] for name in names]
+        return Table([head, *(of("pictures", 2 + place, "name") for place in range(len(edits)))], rows)
+
+    return {
+        "pictures": Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code"),
+        "edits": "x[0] is the code of the first validation image, x[0][k] its element k, here times five or divided by"
+        " five. Each picture is compared with the plain reconstruction; colours are measured in grey levels, 0 to 255,"
+        " known factors on their own scale.",
+        "sentences": [of("edits", edit, "sentence") for edit in edits],
+        "changes": changed("change, grey levels", False),
+        "quantities": [f"{name}: {meaning}" for name, meaning in QUANTITIES.items()],
+        "factors": changed("change, known factor", True),
+        "scales": FACTORS if read else "",
+        "probe": PROBE if read else "",
+        "probed": Table(
+            ["factor", "r², plain", "r², reconstructed"],
+            [[name, *(of("probe_r2", name, k, form=".2f") for k in range(2))] for name in read],
+        ),
+        "sheet": Picture(
+            "latent_sheet.png", "Each element of the code, scaled; what moves the picture most comes first"
+        ),
+        "claims": "The claims of the source document, a student's report on such an autoencoder, over"
+        " ${/latent_scaling/faces} validation images, each against its own reconstruction:",
+        "verdicts": Table(
+            ["verdict", "claim", "edit", "mean ± std. error", "true for", "most for"],
+            [_verdict(place, row) for place, row in enumerate(claims)],
+        ),
+        "conclusion": "${/latent_scaling/conclusion}",
+        "reading": READING,
+        "few": "With so few images, take the verdicts as a first look." if results["faces"] < ENOUGH else "",
+        "unmeasured": UNMEASURED if any("mean" not in row for row in claims) else "",
+    }
 
 
-def _claim_row(row):
-    if "mean" not in row:
-        return [row["edit"], row["claim"], row["verdict"], "", "", ""]
-    best = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}" if "best_element" in row else ""
-    score = f"{row['mean']:+.3g} ± {row['standard_error']:.2g}"
-    return [row["edit"], row["claim"], row["verdict"], score, f"{row['share_true']:.0%}", best]
+def _verdict(place, row):
+    cells = [of("claims", place, name) for name in ("verdict", "claim", "edit")]
+    if "mean" in row:
+        mean, error = of("claims", place, "mean", form="+.3g"), of("claims", place, "standard_error", form=".3g")
+        cells += [f"{mean} ± {error}", of("claims", place, "share_true", form=".0%")]
+    if "best_element" in row:
+        cells.append(f"x[0][{of('claims', place, 'best_element')}], {of('claims', place, 'best_mean', form='+.2f')}")
+    return cells
 
 
 if __name__ == "__main__":

@@ -5,17 +5,18 @@ a ReLU on both heads. With N images of D values that is 1 / (N D) S + N KL, in t
 the mean of ||x - x_hat||^2: up to a constant, VAE.loss with sigma2 = D / 2 and beta = N.
 """
 
+import functools
+
 from autoencoders import VAE, code_use
 from autoencoders.images import to_features
 from autoencoders.training import reconstruction_errors
 from demos import settings
-from demos.output import SHOWN, cell, mean_and_error, save_results, save_rows, table
+from demos.output import MEAN, SHOWN, Picture, Table, mean_and_error, save_results, save_rows, value
 from demos.trained import trained, trained_as
 from nnlite import ReLU, Sequential
 
 EPOCHS = 2  # enough: the code falls silent within the first
 MEAN_OF = 4000  # training images
-SAMPLE_CODE = "the sample code's loss"
 
 
 def main(argv=None):
@@ -31,48 +32,51 @@ def run(options, training_set, validation_set):
     course, _ = trained_as(
         "collapsed", course, rng, options, training_set, validation_set, epochs=EPOCHS, sigma2=D / 2, beta=N
     )
-    models = {"VAE.loss": vae, SAMPLE_CODE: course}
-    results = {}
-    for name, model in models.items():
-        use = code_use(model, validation_set)
-        error = mean_and_error(reconstruction_errors(model, validation_set))
-        results[name] = {
-            "kl": use.kl.tolist(),
-            "kl total": float(use.kl.sum()),
-            "active": use.active,
-            "error": error,
-        }
+    models = {"VAE.loss": vae, "the sample code's loss": course}
+    mean = to_features(training_set[:MEAN_OF]).mean(axis=0)  # (D,)
+    results = {
+        "epochs": EPOCHS,
+        "mean image": mean_and_error(reconstruction_errors(lambda x: mean, validation_set)),
+        "models": {name: _measured(model, validation_set) for name, model in models.items()},
+    }
     x = to_features(validation_set[:SHOWN])  # (N, D)
     rows = {"original": x} | {name: model(x) for name, model in models.items()}
     save_rows(options, "posterior_collapse.png", "Validation images, decoded from mu", rows)
-    mean = to_features(training_set[:MEAN_OF]).mean(axis=0)  # (D,)
-    mean_error = mean_and_error(reconstruction_errors(lambda x: mean, validation_set))
-    save_results(options, "posterior_collapse", "# Posterior collapse", results, _report(results, mean_error))
+    save_results(options, "posterior_collapse", "Posterior collapse", results, parts(results).values())
 
 
-def _report(results, mean_error):
+def _measured(model, validation_set):
+    use = code_use(model, validation_set)
+    return {
+        "kl": use.kl.tolist(),
+        "kl total": float(use.kl.sum()),
+        "active": use.active,
+        "elements": len(use.kl),
+        "error": mean_and_error(reconstruction_errors(model, validation_set)),
+    }
+
+
+def parts(results):
+    """What posterior_collapse.md and the report say."""
+    of = functools.partial(value, "posterior_collapse", "models")
     rows = [
-        [name, f"{each['kl total']:.3f}", f"{max(each['kl']):.3f}", f"{each['active']} of {len(each['kl'])}"]
-        + [cell(each["error"])]
-        for name, each in results.items()
-    ]
-    active = results[SAMPLE_CODE]["active"]
-    said = (
-        f"{active} elements are active"
-        if active
-        else "the posterior has collapsed: no image's code differs from another's"
-    )
-    heads = ["trained by", "KL, nats", "largest of an element", "active elements", "error from mu"]
-    return "\n".join(
         [
-            "A demonstration of a mistake: a course's sample code averages the squared error over every value, sums",
-            "the KL over the batch, and bounds mu and logvar below by a ReLU, so that the KL outweighs the error.",
-            f"After {EPOCHS} epochs of it {said}. The mean image's error is {cell(mean_error)}.",
-            "",
-            *table(heads, rows),
-            "",
+            name,
+            of(name, "kl total", form=".2f"),
+            f"{of(name, 'active')} of {of(name, 'elements')}",
+            of(name, "error", form=MEAN),
         ]
-    )
+        for name in results["models"]
+    ]
+    return {
+        "mistake": "A demonstration of a mistake: a course's sample code averages the squared error over every value,"
+        " sums the KL over the batch, and bounds mu and logvar below by a ReLU, so that the KL outweighs the error. An"
+        " element is active if its mu differs between images; with none, every image has the same code, and the"
+        " posterior has collapsed. Epochs under this loss: ${/posterior_collapse/epochs}. The mean image's error is"
+        f" {value('posterior_collapse', 'mean image', form=MEAN)}.",
+        "codes": Table(["trained by", "KL, nats", "active elements", "error from mu"], rows),
+        "pictures": Picture("posterior_collapse.png", "Validation images, decoded from mu by a VAE of each loss"),
+    }
 
 
 if __name__ == "__main__":

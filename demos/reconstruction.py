@@ -30,6 +30,7 @@ def run(options, training_set, validation_set):
     results = {
         "images": len(errors),
         "error": float(errors.mean()),
+        "first errors": errors[:SHOWN].tolist(),
         "components": components,
         "fitted": len(fitted),
         "pca": float(pca_error),

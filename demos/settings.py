@@ -146,7 +146,7 @@ def _open_images(options):
         if images.unreadable and not (heading == "" and options.validation is None):
             say(options, f"          without {unreadable_files(images.unreadable)}")
     steps = math.ceil(len(training) / options.batch_size)
-    epochs = f"{options.epochs} epochs of {steps} steps, batch size {options.batch_size}, seed {options.seed}"
+    epochs = f"epochs: {options.epochs}, of {steps} steps; batch size {options.batch_size}; seed {options.seed}"
     say(options, f"training  {epochs}\nbackend   {options.backend}\noutput    {options.out}\n")
     return training, validation
 

@@ -39,6 +39,7 @@ _FILES = [
 ]
 SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()
 
+LEARNING_RATE = 1e-3  # of the first epoch
 NOISE = 0.5  # standard deviation, pixels in [-1, 1]
 MODELS = {  # the class, and what train() is told beside the options
     "fcn": (FCNAutoencoder, {}),
@@ -83,6 +84,7 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
             training_set,
             epochs=wanted["epochs"],
             batch_size=options.batch_size,
+            lr=LEARNING_RATE,
             rng=rng,
             validation=validation_set,
             checkpoint=checkpoint,

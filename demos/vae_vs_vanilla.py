@@ -1,5 +1,7 @@
 """VAE against vanilla autoencoder: the same decoder, trained as long on the same images; what each is worth."""
 
+import functools
+
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -19,7 +21,7 @@ from autoencoders.figures import curves_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import SHOWN, cell, mean_and_error, save_figure, save_results, save_rows, table
+from demos.output import MEAN, SHOWN, Picture, Table, mean_and_error, save_figure, save_results, save_rows, value
 from demos.trained import trained
 
 JUDGED = 300
@@ -38,7 +40,6 @@ def run(options, training_set, validation_set):
         settings.fail(options.prog, "found 1 validation image, wanted at least 2: one has no standard error")
     vanilla, _ = trained("fcn", options, training_set, validation_set)
     vae, history = trained("vae", options, training_set, validation_set)
-    print(f"{summary(vae)}\n")
     rng = np.random.default_rng((options.seed, 2))
     x = to_features(validation_set[:JUDGED])  # (N, D)
     real = to_features(training_set[:REAL])  # (R, D)
@@ -68,6 +69,7 @@ def run(options, training_set, validation_set):
     sets |= {f"sample, {name}": pictures for name, pictures in samples.items()} | baselines
     distance = {name: nearest_distance(pictures, real) for name, pictures in sets.items()}
     sharp = {name: high_frequencies(pictures) for name, pictures in sets.items()}
+    of_real = sharp["another real image"].mean()
     use = code_use(vae, validation_set)
 
     claims = dict(zip(ADVANTAGES + DISADVANTAGES, (
@@ -79,27 +81,23 @@ def run(options, training_set, validation_set):
         reconstructed["VAE, sampled"] - reconstructed["vanilla"],
     )))  # fmt: skip
     said = [claim.say(differences) for claim, differences in claims.items()]
+    advantages, disadvantages = said[: len(ADVANTAGES)], said[len(ADVANTAGES) :]
     results = {
+        "summary": summary(vae),
         "images": len(x),
         "sigma2": history.sigma2[-1],
         "kl": use.kl.tolist(),
         "kl total": float(use.kl.sum()),
         "active": use.active,
+        "elements": len(use.kl),
         "reconstruction": {name: mean_and_error(values) for name, values in reconstructed.items()},
         "moved by": list(STEPS),
-        "error of moved codes": {
-            name: [mean_and_error(values) for values in each] for name, each in moved_errors.items()
-        },
+        "error of moved codes": {name: list(map(mean_and_error, each)) for name, each in moved_errors.items()},
         "nearest real image": {name: mean_and_error(values) for name, values in distance.items()},
-        "high frequencies": {
-            name: mean_and_error(values / sharp["another real image"].mean()) for name, values in sharp.items()
-        },
-        "advantages": said[: len(ADVANTAGES)],
-        "disadvantages": said[len(ADVANTAGES) :],
-        "conclusions": [
-            conclusion("advantage", said[: len(ADVANTAGES)]),
-            conclusion("disadvantage", said[len(ADVANTAGES) :]),
-        ],
+        "high frequencies": {name: mean_and_error(values / of_real) for name, values in sharp.items()},
+        "advantages": advantages,
+        "disadvantages": disadvantages,
+        "conclusions": [conclusion("advantage", advantages), conclusion("disadvantage", disadvantages)],
     }
 
     save_figure(options, "vae_architecture.png", architecture_figure(vae))
@@ -113,16 +111,12 @@ def run(options, training_set, validation_set):
     title = "Codes moved by noise of k standard deviations"
     save_rows(options, "vae_moved.png", title, rows)
     save_rows(options, "vae_samples.png", "Decoded samples of codes", samples)
-    save_rows(
-        options,
-        "vae_scan.png",
-        f"Two elements of a code, moved by {SCAN[0]} to {SCAN[-1]} standard deviations",
-        _scans(spaces, use),
-    )
-    curves = {name: [mean_and_error(values) for values in each] for name, each in moved_errors.items()}
+    title = f"Two elements of a code, moved by {SCAN[0]} to {SCAN[-1]} standard deviations"
+    save_rows(options, "vae_scan.png", title, _scans(spaces, use))
     label = "noise on the code, in standard deviations of each element"
-    save_figure(options, "vae_error.png", curves_figure("Error of pictures of moved codes", label, STEPS, curves))
-    save_results(options, "vae_vs_vanilla", "# VAE against vanilla autoencoder", results, _report(results))
+    curves = curves_figure("Error of pictures of moved codes", label, STEPS, results["error of moved codes"])
+    save_figure(options, "vae_error.png", curves)
+    save_results(options, "vae_vs_vanilla", "VAE against vanilla autoencoder", results, parts(results).values())
 
 
 def _scans(spaces, use):
@@ -138,50 +132,56 @@ def _scans(spaces, use):
 
 
 def _blurred(x):
-    return to_features(
-        np.stack([np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(BLUR))) for image in to_pixels(x)])
-    )
+    blurred = [Image.fromarray(image).filter(ImageFilter.GaussianBlur(BLUR)) for image in to_pixels(x)]
+    return to_features(np.stack(blurred))
 
 
-def _percent(mean_and_error):
-    mean, error = mean_and_error
-    return f"{mean:.0%}" if error is None else f"{mean:.0%} ± {error:.1%}"
-
-
-def _report(results):
-    """The numbers and what follows from them, as Markdown."""
-    lines = [
-        f"The first {results['images']} validation images; mean squared errors and distances, pixels in [-1, 1],",
-        "± standard error.",
-        f"The VAE uses {results['active']} of {len(results['kl'])} elements of its code, {results['kl total']:.1f} nats"
-        f" in all; its sigma2 is {results['sigma2']:.4f}.",
-        "",
-        *table(["reconstruction", "error"], [[name, cell(mean)] for name, mean in results["reconstruction"].items()]),
-        "",
-        *table(
-            ["codes moved by", *(f"{k} std" for k in results["moved by"])],
-            [[name, *map(cell, means)] for name, means in results["error of moved codes"].items()],
+def parts(results):
+    """What vae_vs_vanilla.md and the report say."""
+    of = functools.partial(value, "vae_vs_vanilla")
+    steps = range(len(results["moved by"]))
+    return {
+        "architecture": Picture("vae_architecture.png", "The architecture, drawn from the trained model"),
+        "measured": "Measured over the first ${/vae_vs_vanilla/images} validation images: mean squared errors and"
+        " distances, pixels in [-1, 1], ± standard error. The VAE uses ${/vae_vs_vanilla/active} of"
+        " ${/vae_vs_vanilla/elements} elements of its code, ${/vae_vs_vanilla/kl total|.2f} nats in all; its variance"
+        " of a pixel around the reconstruction, σ², is ${/vae_vs_vanilla/sigma2|.4f}.",
+        "advantage": "As the source document, a student's report on such an autoencoder, claims it: the noise on the"
+        " code makes the code space continuous, so that what lies between and around codes decodes to something like"
+        " an image. Measured, in brackets the mean difference, positive where the claim holds:",
+        "advantages": [of("advantages", k, "sentence") for k in range(len(results["advantages"]))],
+        "advantage found": of("conclusions", 0),
+        "between": Picture("vae_interpolation.png", "From one face's code to another's, and a blend of their pixels"),
+        "samples": Picture(
+            "vae_samples.png", "Decoded samples: of N(0, I), and of a normal fitted to the vanilla codes"
         ),
-        "",
-        *table(
+        "moved": Picture("vae_moved.png", "Codes moved by more and more noise, decoded by both models"),
+        "errors of moved": Table(
+            ["codes moved by", *(f"{of('moved by', k)} std" for k in steps)],
+            [[name, *(of("error of moved codes", name, k, form=MEAN) for k in steps)] for name in ("vanilla", "VAE")],
+        ),
+        "curves": Picture("vae_error.png", "The error over the noise on the code; bars are standard errors"),
+        "scan": Picture("vae_scan.png", "The two elements of a code that say most, moved, by both models"),
+        "nearness": "Nearness alone is no measure, for blur may be near too: see the mean face. It says something only"
+        " together with the energy in high frequencies (from eight cycles a picture on), where less than that of real"
+        " images is blur, and more is noise.",
+        "nearest": Table(
             ["pictures", "to the nearest real image", "high frequencies, of real images'"],
             [
-                [name, cell(mean), _percent(results["high frequencies"][name])]
-                for name, mean in results["nearest real image"].items()
+                [name, of("nearest real image", name, form=MEAN), of("high frequencies", name, form=".0% ± .1%")]
+                for name in results["nearest real image"]
             ],
         ),
-        "",
-        "A blurred picture is near to many images, the mean face nearest of all: the distance says something only",
-        "together with the energy in high frequencies (8 cycles a picture and more), where 100% is that of real",
-        "images, and more is noise. In brackets: mean difference, positive where the claim holds, ± standard error.",
-        "",
-        *(f"- Advantage, {each['name']}: {each['sentence']}" for each in results["advantages"]),
-        *(f"- Disadvantage, {each['name']}: {each['sentence']}" for each in results["disadvantages"]),
-        "",
-        *results["conclusions"],
-        "",
-    ]
-    return "\n".join(lines)
+        "disadvantage": "As the source document claims it: a code that is a distribution, not a value, reconstructs"
+        " complex images worse. Measured:",
+        "disadvantages": [of("disadvantages", k, "sentence") for k in range(len(results["disadvantages"]))],
+        "disadvantage found": of("conclusions", 1),
+        "errors": Table(
+            ["reconstruction", "error"],
+            [[name, of("reconstruction", name, form=MEAN)] for name in results["reconstruction"]],
+        ),
+        "reconstructions": Picture("vae_reconstruction.png", "Validation images and what each model makes of them"),
+    }
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from autoencoders import FCNAutoencoder
-from autoencoders.claims import CLAIMS, judge_claims, verdict
+from autoencoders.claims import CLAIMS, conclusion, judge_claims, verdict
 from autoencoders.images import to_features
 
 
@@ -101,3 +101,10 @@ def test_the_element_for_which_a_claim_holds_most_is_named(rng):
 
 def test_one_face_is_not_enough(rng):
     assert {row["verdict"] for row in judge_claims(Bright(), rng.uniform(-1, 1, (1, 12288)))} == {"not measured"}
+
+
+def test_a_conclusion_counts_the_verdicts():
+    verdicts = ["holds"] * 3 + ["does not hold"] * 2 + ["too small to say"]
+    said = "Of the source document's 6 claims on edits of a code, 3 were found true, 2 false, 1 too small to say."
+    assert conclusion([{"verdict": verdict} for verdict in verdicts]) == said
+    assert conclusion([{"verdict": "not measured"}]).endswith("0 too small to say, 1 not measured.")

@@ -44,32 +44,38 @@ def test_from_8_cycles_a_picture_on_a_frequency_is_high(cycles, share):
 
 
 def test_a_conclusion_names_what_was_found_and_what_was_not():
-    held, failed = {"name": "a", "verdict": "holds"}, {"name": "b", "verdict": "does not hold"}
-    assert conclusion("advantage", [held, failed]) == "The VAE's advantage was found in: a; not found in: b."
-    assert conclusion("advantage", [failed]).startswith("No advantage of the VAE was found")
+    a, b = ({"name": name, "verdict": "holds"} for name in "ab")
+    c, d = {"name": "c", "verdict": "does not hold"}, {"name": "d", "verdict": "too small to say"}
+    assert conclusion("advantage", [a, b, c, d]) == "The VAE's advantage shows in a and b, but not in c or d."
+    assert conclusion("advantage", [a]) == "The VAE's advantage shows in a."
+    assert conclusion("advantage", [c]).endswith("shows in none of these measurements.")
 
 
 @pytest.mark.parametrize(
     "name, holds, fails",
     [
         (
-            "between two codes",
+            "pictures between two codes",
             "Halfway between two codes the VAE's pictures are nearer",
             "claim does not hold: halfway",
         ),
-        ("samples", "nearer to real images from the VAE than", "nearer to real images from the vanilla autoencoder"),
         (
-            "samples of a fitted normal distribution",
+            "samples of N(0, I)",
+            "nearer to real images from the VAE than",
+            "nearer to real images from the vanilla autoencoder",
+        ),
+        (
+            "samples against those of a fitted normal distribution",
             "They are also nearer",
             "fitted to the vanilla autoencoder's codes are nearer still",
         ),
-        ("a disturbed code", "adds less to the error in the VAE", "adds more to the error in the VAE"),
+        ("pictures of disturbed codes", "adds less to the error in the VAE", "adds more to the error in the VAE"),
         (
-            "reconstruction",
+            "reconstructions from the mean",
             "images worse, even from the mean",
             "claim does not hold: from the mean of its code the VAE",
         ),
-        ("reconstruction from a sample", "held-out images worse", "Even from a sampled code the VAE reconstructs"),
+        ("reconstructions from a sample", "held-out images worse", "Even from a sampled code the VAE reconstructs"),
     ],
 )
 def test_the_opposite_numbers_turn_a_sentence_round(name, holds, fails):

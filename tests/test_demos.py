@@ -23,6 +23,7 @@ from demos import (
     settings,
     vae_vs_vanilla,
 )
+from demos.output import Markdown
 from demos.trained import trained_as
 from nnlite import Tanh, load_weights
 
@@ -79,13 +80,13 @@ def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(out):
     at_1 = found["moved by"].index(1)
     growth = {name: moved[name][at_1][0] - moved[name][0][0] for name in ("vanilla", "VAE")}
     expected = {
-        "between two codes": nearest["halfway, vanilla"][0] - nearest["halfway, VAE"][0],
-        "samples": nearest["sample, vanilla, N(0, I)"][0] - nearest["sample, VAE, N(0, I)"][0],
-        "samples of a fitted normal distribution": nearest["sample, vanilla, fitted normal"][0]
+        "pictures between two codes": nearest["halfway, vanilla"][0] - nearest["halfway, VAE"][0],
+        "samples of N(0, I)": nearest["sample, vanilla, N(0, I)"][0] - nearest["sample, VAE, N(0, I)"][0],
+        "samples against those of a fitted normal distribution": nearest["sample, vanilla, fitted normal"][0]
         - nearest["sample, VAE, N(0, I)"][0],
-        "a disturbed code": growth["vanilla"] - growth["VAE"],
-        "reconstruction": error["VAE"][0] - error["vanilla"][0],
-        "reconstruction from a sample": error["VAE, sampled"][0] - error["vanilla"][0],
+        "pictures of disturbed codes": growth["vanilla"] - growth["VAE"],
+        "reconstructions from the mean": error["VAE"][0] - error["vanilla"][0],
+        "reconstructions from a sample": error["VAE, sampled"][0] - error["vanilla"][0],
     }
     for each in found["advantages"] + found["disadvantages"]:
         assert np.isclose(each["mean"], expected[each["name"]], atol=1e-6)
@@ -117,7 +118,7 @@ def test_a_denoising_autoencoder_that_is_worse_is_called_worse(sign, said):
 
 def test_under_the_sample_codes_loss_no_element_stays_active(out):
     posterior_collapse.main(["--images", "200", "--epochs", "3", "--out", str(out / "collapse")])
-    found = json.loads((out / "collapse" / "posterior_collapse.json").read_text())
+    found = json.loads((out / "collapse" / "posterior_collapse.json").read_text())["models"]
     assert found["the sample code's loss"]["active"] == 0 < found["VAE.loss"]["active"]
     assert sum(found["the sample code's loss"]["kl"]) < 0.1 < sum(found["VAE.loss"]["kl"])
 
@@ -240,14 +241,17 @@ def test_sentences_changes_and_claims_are_printed_and_written(out, capsys):
     latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
     printed, written = capsys.readouterr().out, (out / "latent_scaling.md").read_text()
     results = json.loads((out / "latent_scaling.json").read_text())
-    assert written.endswith(printed.removesuffix("\n")) and printed.startswith("x[0] is the code")
-    assert written.startswith("# Parts of a code, scaled\n\n![")
+    pictures = re.findall(r"!\[.*\]\(latent_\w+.png\)\n\n", written)
+    text = written.removeprefix("# Parts of a code, scaled\n\n")
+    for picture in pictures:
+        text = text.replace(picture, "")
+    assert len(pictures) == 2 and printed == f"{text}\n"
     assert list(results["edits"]) == ["x[0][0]*5", "x[0][0]/5", "x[0][3]*5", "x[0][3]/5", "x[0]*5", "x[0]/5"]
     for edit in results["edits"].values():
         assert edit["sentence"] in written
         assert f"{edit['changes']['brightness']:+.2f}" in written
     for row in results["claims"]:
-        assert re.search(rf"{re.escape(row['edit'])} +\| {re.escape(row['claim'])} +\| {row['verdict']}", written)
+        assert re.search(rf"{row['verdict']} +\| {re.escape(row['claim'])} +\| {re.escape(row['edit'])}", written)
 
 
 def test_what_is_written_of_an_edit_is_what_the_saved_weights_make_of_it(out):
@@ -506,7 +510,7 @@ def test_the_benchmarks_tables_show_medians_of_ratios():
     results = {"machine": "M", "threads": 2, "versions": {"numpy": "2"}, "start": {"cold": 9.0, "cached": 0.5}}
     results |= {"limits": {"flops": 1e9, "bandwidth": 1e9}, "bound": {64: 0.05}, "step": {64: step}, "infer": {1: step}}
     five = {"nnlite": [[0.1, 0.1, 0.1, 0.1, 0.1]], "naive NumPy": [[0.1, 0.2, 0.1, 0.1, 0.1]]}
-    text = benchmark.text(results | {"products": {64: five}})
+    text = "\n".join(map(Markdown(results).write, benchmark.parts(results | {"products": {64: five}})))
     rows = {
         cells[1].strip(): cells[2].strip() for cells in (line.split("|") for line in text.splitlines()) if cells[2:]
     }

@@ -8,6 +8,7 @@ from autoencoders.latent import (
     BACKGROUND,
     FACE,
     PHRASES,
+    QUANTITIES,
     FactorProbe,
     changes,
     measure,
@@ -64,6 +65,11 @@ def test_a_scan_decodes_every_element_times_every_scale_and_measures_the_change(
     pictures, changes = scan_elements(decoder, np.array([[2.0, 3.0]]), scales=[1, 3])
     assert np.array_equal(pictures, [[[2, 0], [6, 0]], [[2, 0], [2, 0]]])
     assert np.allclose(changes, [np.sqrt((6 - 2) ** 2 / 4), 0])
+
+
+def test_every_quantity_has_a_meaning(rng):
+    pictures = rng.uniform(-1, 1, (2, 12288))
+    assert list(QUANTITIES) == list(changes(pictures, pictures, pictures))
 
 
 def test_colours_are_measured_in_grey_levels():

@@ -1,19 +1,23 @@
 import base64
 import html.parser
+import inspect
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import threading
 
+import numba
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from autoencoders import FCNAutoencoder, load_images
+from autoencoders import FCNAutoencoder, load_images, train
 from autoencoders.images import to_features, to_pixels
-from demos import latent_scaling, report
+from demos import latent_scaling, output, report
 from nnlite import load_weights
 
 CHROMIUM = shutil.which("chromium")
@@ -33,12 +37,29 @@ CONSTANTS = (  # all that may hold a digit without being marked, the longer ones
 )
 
 
+AROUND_A_HUNDREDTH = re.compile("error|_loss|pca|mean image|sigma2|nearest|vanilla/reconstruction|learning rate")
+
+
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
+def figures():
+    """{file name: Figure} of the run, once `out` has made it."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory, figures):
     """The folder of a tiny run that ends in a report."""
     folder = tmp_path_factory.mktemp("out")
+    save_figure = output.save_figure
+
+    def save_and_keep(options, name, figure):
+        figures[name] = figure
+        save_figure(options, name, figure)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latent_scaling, "PROBE_FACES", 100)
+        for module in (output, report, *report.DEMOS):
+            patch.setattr(module, "save_figure", save_and_keep, raising=False)
         report.main(["--images", "24", "--epochs", "1", "--out", str(folder)])
     return folder
 
@@ -54,7 +75,7 @@ def page(out):
 
 
 class Page(html.parser.HTMLParser):
-    """What a page shows: `marked`, [pointer, format, text] of each <data>, and `text`, all else that can be read."""
+    """What a page shows: `marked`, [pointer, text] of each <data>, and `text`, all else that can be read."""
 
     def __init__(self, page):
         super().__init__()
@@ -67,9 +88,9 @@ class Page(html.parser.HTMLParser):
         attributes = dict(attributes)
         self.tags.append(tag)
         self.links += [attributes[name] for name in ("src", "href", "srcset", "action", "data") if name in attributes]
-        self.text += attributes.get("alt", "")
+        self.text += attributes.get("alt", "") + attributes.get("aria-label", "")
         if tag == "data":
-            self.marked.append([attributes["value"], attributes["data-format"], ""])
+            self.marked.append([attributes["value"], ""])
         if tag not in ("meta", "img", "br"):
             self._open.append(tag)
 
@@ -78,7 +99,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_data(self, data):
         if "data" in self._open:
-            self.marked[-1][2] += data
+            self.marked[-1][1] += data
         elif "style" not in self._open:
             self.text += re.sub(r"\s+", " ", data)
 
@@ -91,19 +112,49 @@ def at(results, pointer):
     return results
 
 
+def agrees(text, value, pointer):
+    """Whether a text is a value of the results; a number: a count exactly, any other to 1 % or 0.005 of its unit."""
+    if isinstance(value, str):
+        return text == value
+    try:
+        shown = float(text.replace(",", "").removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return False
+    if isinstance(value, int):
+        return shown == value
+    unit = 0.01 if AROUND_A_HUNDREDTH.search(pointer) else 1
+    return abs(shown - value) <= max(0.01 * abs(value), 0.005 * unit)
+
+
+def without_constants(text):
+    for constant in CONSTANTS:
+        text = text.replace(constant, "")
+    return text
+
+
 def faults(page, results):
     """What in a page is not as in the results: marked values that differ, and digits that are not marked."""
     page = Page(page)
-    wrong = [(pointer, text) for pointer, form, text in page.marked if format(at(results, pointer), form) != text]
-    text = page.text
-    for constant in CONSTANTS:
-        text = text.replace(constant, "")
-    return wrong + re.findall(r".{,20}\d.{,20}", text)
+    wrong = [(pointer, text) for pointer, text in page.marked if not agrees(text, at(results, pointer), pointer)]
+    return wrong + re.findall(r".{,20}\d.{,20}", without_constants(page.text))
+
+
+def numbers(*texts):
+    return {number for text in texts for number in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", without_constants(text))}
+
+
+def numbers_in(figure):
+    """Those of its texts, but for the ticks."""
+    texts = list(figure.texts)
+    for axis in figure.axes:
+        texts += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
+        texts += axis.get_legend().get_texts() if axis.get_legend() else []
+    return numbers(*(text.get_text() for text in texts))
 
 
 def test_every_number_and_sentence_of_the_report_is_that_of_the_json(page, results):
     assert faults(page, results) == []
-    marked = {pointer: text for pointer, _, text in Page(page).marked}
+    marked = dict(Page(page).marked)
     for name, edit in results["latent_scaling"]["edits"].items():
         name = name.replace("/", "~1")
         assert marked[f"/latent_scaling/edits/{name}/sentence"] == edit["sentence"]
@@ -126,11 +177,66 @@ def test_a_number_that_is_wrong_or_not_marked_is_found(page, results):
         page.replace("</section>", f"<p>{shown}</p></section>", 1),
         page.replace("</section>", "<p>2 of 3</p></section>", 1),
         page.replace(" (+", " (-", 1),
+        page.replace(f'data-format=".4f">{shown}<', 'data-format=".0f">0<', 1),
     ):
         assert wrong != page and len(faults(wrong, results)) == 1
     changed = json.loads(json.dumps(results))
     changed["reconstruction"]["error"] += 1
     assert ("/reconstruction/error", shown) in faults(page, changed)
+
+
+@pytest.mark.parametrize(
+    "text, value, pointer, expected",
+    [
+        ("0.0047", 0.00466, "/reconstruction/error", True),
+        ("0.005", 0.0047, "/reconstruction/error", False),
+        ("0", 0.0047, "/reconstruction/error", False),
+        ("+0.29", 0.2949, "/latent_scaling/edits/x[0]*5/changes/smile", True),
+        ("+0", 0.2949, "/latent_scaling/edits/x[0]*5/changes/smile", False),
+        ("-0.29", 0.2949, "/latent_scaling/edits/x[0]*5/changes/smile", False),
+        ("61%", 0.6141, "/latent_scaling/claims/0/share_true", True),
+        ("61", 0.6141, "/latent_scaling/claims/0/share_true", False),
+        ("3,600", 3600, "/settings/training images", True),
+        ("3,599", 3600, "/settings/training images", False),
+        ("0.0047 or so", 0.0047, "/reconstruction/error", False),
+    ],
+)
+def test_a_shown_number_is_judged_by_its_value_and_not_by_its_format(text, value, pointer, expected):
+    assert agrees(text, value, pointer) == expected
+
+
+def test_every_number_in_a_figure_of_the_report_is_that_of_the_json(out, page, figures, results):
+    plain, vae, noise = (results[name] for name in ("reconstruction", "vae_vs_vanilla", "denoising"))
+    level = f"{noise['trained with']}"
+    errors = {f"{plain[name]:.4f}" for name in ("error", "pca", "mean image")}
+    expected = {name: set() for name in ("vae_interpolation.png", "vae_samples.png", "vae_error.png")}
+    expected |= {name: set() for name in ("vae_reconstruction.png", "denoising_error.png", "posterior_collapse.png")}
+    expected |= {
+        "learning_curve.png": errors | {f"{plain['components']}"},
+        "reconstruction.png": {f"{error:.4f}" for error in plain["first errors"]},
+        "vae_moved.png": {f"{k}" for k in vae["moved by"]},
+        "denoising.png": {level},
+    }
+    summaries = {
+        "fcn_architecture.png": numbers(results["model"]["summary"]),
+        "denoising_architecture.png": numbers(results["model"]["summary"]) | {level},
+        "vae_architecture.png": numbers(vae["summary"]),
+    }
+    assert {name: numbers_in(figures[name]) for name in expected} == expected
+    assert all(numbers_in(figures[name]) <= summary for name, summary in summaries.items())
+    shown = {name for name in figures if base64.b64encode((out / name).read_bytes()).decode() in page}
+    assert shown == {*expected, *summaries}
+
+
+def test_the_numbers_in_a_figure_are_those_of_every_text_but_the_ticks():
+    figure = Figure()
+    figure.text(0, 0, "1,600 images")
+    axis = figure.subplots()
+    axis.plot([70, 80], label="0.5")
+    axis.legend()
+    axis.text(0, 70, "N(0, I), 6")
+    axis.set(title="2", xlabel="3", ylabel="4, pixels in [-1, 1]")
+    assert numbers_in(figure) == {"1,600", "0.5", "6", "2", "3", "4"}
 
 
 def test_the_report_holds_what_the_demos_wrote(out, results):
@@ -139,6 +245,18 @@ def test_the_report_holds_what_the_demos_wrote(out, results):
     assert results["settings"]["seed"] == 0 and results["settings"]["training images"] == 22
     assert results["command"] == f"python -m demos.report --images 24 --epochs 1 --out {out}"
     assert results["history"] == json.loads((out / "fcn.json").read_text())["history"]
+
+
+def test_the_report_says_what_the_run_was_trained_by_and_ran_on(results):
+    assert results["settings"]["learning rate of the first epoch"] == inspect.signature(train).parameters["lr"].default
+    assert results["settings"]["threads"] == numba.get_num_threads()
+    assert f"{os.cpu_count()} cores" in results["settings"]["processor"]
+    assert {"nnlite", "numpy", "pillow"} < set(results["versions"])
+
+
+def test_thousands_of_images_are_set_apart_by_commas(out, results):
+    many = results | {"settings": results["settings"] | {"training images": 3600}}
+    assert report.page(many, out).count(">3,600<") == 2
 
 
 def test_an_edit_is_shown_by_its_picture_and_by_its_difference_to_the_reconstruction(out, page, results):
@@ -259,6 +377,25 @@ def test_a_browser_shows_the_report_within_its_window_and_asks_nobody_for_anythi
     assert browser.open(out / "report.html", width, scheme) == []
     bright = browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert bright == (scheme == "light")
+
+
+def test_on_a_phone_the_verdicts_are_in_sight(browser, out):
+    browser.open(out / "report.html", 360, "light")
+    right = "[...document.querySelectorAll('[value$=\"/verdict\"]')].map(each => each.getBoundingClientRect().right)"
+    assert browser.evaluate(f"{right}.length") == 10 and browser.evaluate(f"Math.max(...{right})") < 360
+
+
+def test_on_a_desktop_nothing_needs_to_be_scrolled(browser, out):
+    browser.open(out / "report.html", 1280, "light")
+    cut = "[...document.querySelectorAll('.table, .mat')].filter(each => each.scrollWidth > each.clientWidth)"
+    assert browser.evaluate(f"{cut}.length") == 0
+
+
+def test_what_scrolls_is_a_named_region_that_the_keyboard_reaches(browser, out):
+    browser.open(out / "report.html", 360, "light")
+    wider = "[...document.querySelectorAll('body *')].filter(each => getComputedStyle(each).overflowX == 'auto')"
+    reached = "each.tabIndex == 0 && each.role == 'region' && each.ariaLabel"
+    assert browser.evaluate(f"{wider}.length") > 20 and browser.evaluate(f"{wider}.every(each => {reached})")
 
 
 WRONG = {
