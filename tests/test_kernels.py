@@ -14,6 +14,12 @@ from nnlite.kernels import adam_step, backend, matmul, mean_squared_error, take_
 from nnlite.passes import CHUNK
 
 
+def on_both_backends(function, *arguments):
+    for name in ("numba", "numpy"):
+        with use_backend(name):
+            yield function(*arguments)
+
+
 def test_numba_is_the_default(monkeypatch):
     monkeypatch.delenv("NNLITE_BACKEND", raising=False)
     assert backend() == "numba"
@@ -29,6 +35,13 @@ def test_use_backend_goes_before_the_environment_and_restores_on_leaving(monkeyp
     with use_backend("numba"):
         assert backend() == "numba"
     assert backend() == "numpy"
+
+
+def test_use_backend_restores_what_was_chosen_before():
+    with use_backend("numpy"):
+        with use_backend("numba"):
+            pass
+        assert backend() == "numpy"
 
 
 def test_use_backend_is_a_setting_too():
@@ -67,19 +80,25 @@ def test_matmul_returns_a_new_product_or_fills_an_array_or_adds_to_it(rng, name)
 
 @pytest.mark.parametrize("name", ["numba", "numpy"])
 @pytest.mark.parametrize(
-    "a, b, out",
+    "b, out, found",
     [
-        (np.ones((2, 3)), np.ones((2, 4)), None),
-        (np.ones((2, 3)), np.ones(3), None),
-        (np.ones((2, 3)), np.ones((3, 4)), np.ones((4, 2))),
-        (np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4), int)),
-        (np.ones((2, 3)), np.ones((3, 4)), np.broadcast_to(1.0, (2, 4))),
+        (np.ones((2, 4)), None, "a has shape (2, 3) and b (2, 4)"),
+        (np.ones(3), None, "a has shape (2, 3) and b (3,)"),
+        (np.ones((3, 4)), np.ones((4, 2)), "out is float64 (4, 2)"),
+        (np.ones((3, 4)), np.ones((2, 4), np.int32), "out is int32 (2, 4)"),
+        (np.ones((3, 4)), np.broadcast_to(1.0, (2, 4)), "out is float64 (2, 4), read-only"),
     ],
     ids=["factors", "vector", "out", "dtype", "read-only"],
 )
-def test_what_does_not_fit_is_refused(name, a, b, out):
-    with use_backend(name), pytest.raises(ValueError, match="matmul: .*, wanted"):
-        matmul(a, b, out)
+def test_what_does_not_fit_is_refused(name, b, out, found):
+    with use_backend(name), pytest.raises(ValueError, match=re.escape(f"matmul: {found}, wanted")):
+        matmul(np.ones((2, 3)), b, out)
+
+
+def test_a_product_of_two_precisions_has_the_higher_one(rng):
+    a, b = rng.standard_normal((4, 4)).astype(np.float32), rng.standard_normal((4, 4))
+    for product in on_both_backends(matmul, a, b):
+        assert product.dtype == np.float64 and np.array_equal(product, a @ b)
 
 
 def test_complex_numbers_go_to_the_numpy_twin(rng):
@@ -114,12 +133,6 @@ def test_tanh_is_exact_at_0_and_infinity_and_keeps_nan(dtype):
     assert np.array_equal(slope, [1, 1, 0, 0, np.nan], equal_nan=True)
 
 
-def on_both_backends(function, *arguments):
-    for name in ("numba", "numpy"):
-        with use_backend(name):
-            yield function(*arguments)
-
-
 @pytest.mark.parametrize("shape", [(), (0, 3), (3, 5), (3, 2 * CHUNK + 1)])
 def test_tanh_of_any_shape_is_numpys(rng, shape):
     x = rng.standard_normal(shape).astype(np.float32)
@@ -136,13 +149,39 @@ def test_the_mean_squared_error_is_numpys(rng, size, order):
     assert np.allclose(grad, expected_grad, rtol=1e-6)
 
 
+def test_an_error_between_two_precisions_has_the_higher_one(rng):
+    prediction, target = rng.standard_normal((3, 5)).astype(np.float32), rng.standard_normal((3, 5))
+    for _, grad in on_both_backends(mean_squared_error, prediction, target):
+        assert grad.dtype == np.float64 and np.array_equal(grad, 2 / 15 * (prediction - target))
+
+
 @pytest.mark.parametrize("rows", [[], [4], [3, 0, 3]])
 def test_levels_are_taken_channel_first(rng, rows):
     images, levels = rng.integers(0, 256, (5, 2, 3, 3), np.uint8), rng.standard_normal(256).astype(np.float32)
     ours, expected = on_both_backends(take_levels, images, np.array(rows, int), levels)
-    assert ours.shape == (len(rows), 18) and np.array_equal(ours, expected)
+    assert ours.shape == (len(rows), 18) and ours.dtype == np.float32 and np.array_equal(ours, expected)
     if rows:
         assert ours[0, 6 + 4] == levels[images[rows[0], 1, 1, 1]]  # channel 1, row 1, column 1
+
+
+@pytest.mark.parametrize(
+    "images, levels",
+    [
+        (np.arange(36, dtype=np.uint8).reshape(2, 2, 3, 3)[:, :, ::2], np.arange(256.0)),
+        (np.arange(300, 312, dtype=np.uint16).reshape(1, 2, 2, 3), np.arange(400.0)),
+    ],
+    ids=["every second column", "two bytes"],
+)
+def test_levels_of_other_arrays_than_images_in_a_row_are_numpys(images, levels):
+    for taken in on_both_backends(take_levels, images, [0], levels):
+        assert np.array_equal(taken.reshape(3, -1), images[0].reshape(-1, 3).T)
+
+
+def test_levels_are_taken_by_the_backend_that_is_chosen(monkeypatch):
+    called = []
+    monkeypatch.setattr(kernels.passes, "take_levels", lambda *arrays: called.append(backend()))
+    list(on_both_backends(take_levels, np.zeros((1, 2, 2, 3), np.uint8), [0], np.zeros(256)))
+    assert called == ["numba"]
 
 
 @pytest.mark.parametrize("rows", [[-1], [5], [[0, 1]], [0.5], [True, False, True, False, True]])
@@ -159,6 +198,17 @@ def test_adams_arrays_of_different_shapes_are_refused_not_read(name, short):
     arrays[short] = np.zeros(4)
     with use_backend(name), pytest.raises(ValueError, match="a parameter has shape .+, its gradient .+, its m and v"):
         adam_step(*arrays, 0.9, 0.999, 1e-3, 1.0, 1e-8)
+
+
+def test_adam_steps_a_parameter_that_is_every_second_column_of_an_array(rng):
+    def stepped(arrays):
+        p, g, m, v = arrays.copy()[..., ::2]
+        adam_step(p, g, m, v, 0.9, 0.999, 1e-3, 1.0, 1e-8)
+        return p
+
+    arrays = np.abs(rng.standard_normal((4, 3, 8)))
+    ours, expected = on_both_backends(stepped, arrays)
+    assert np.array_equal(ours, expected) and not np.any(ours == arrays[0, :, ::2])
 
 
 def test_several_threads_may_multiply_at_a_time(rng):
