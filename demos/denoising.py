@@ -23,7 +23,7 @@ LEVELS = (0, 0.25, 0.5, 0.75, 1)  # standard deviations of the noise
 
 
 def main(argv=None):
-    settings.start("python -m demos.denoising", __doc__, argv, run)
+    settings.start("python -m demos.denoising", __doc__, argv, run, unused=["--element"])
 
 
 def run(options, training_set, validation_set):

@@ -20,7 +20,7 @@ MEAN_OF = 4000  # training images
 
 
 def main(argv=None):
-    settings.start("python -m demos.posterior_collapse", __doc__, argv, run)
+    settings.start("python -m demos.posterior_collapse", __doc__, argv, run, unused=["--element"])
 
 
 def run(options, training_set, validation_set):

@@ -17,7 +17,7 @@ PCA_IMAGES = 4000  # fitted on at most so many: the time grows with the cube, th
 
 
 def main(argv=None):
-    settings.start("python -m demos.reconstruction", __doc__, argv, run)
+    settings.start("python -m demos.reconstruction", __doc__, argv, run, unused=["--element"])
 
 
 def run(options, training_set, validation_set):

@@ -32,7 +32,7 @@ BLUR = 2  # pixels
 
 
 def main(argv=None):
-    settings.start("python -m demos.vae_vs_vanilla", __doc__, argv, run)
+    settings.start("python -m demos.vae_vs_vanilla", __doc__, argv, run, unused=["--element"])
 
 
 def run(options, training_set, validation_set):
