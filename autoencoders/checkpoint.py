@@ -46,7 +46,7 @@ class Checkpoint:
     A second signal has its usual effect at once. The end of a training saves and deletes nothing: save_weights does.
 
     A training that was resumed ends with the weights of one that was never interrupted, to the bit, on the same machine
-    with the same versions, backend and number of threads.
+    with the same versions and backend and, for NumPy's, the same number of its BLAS's threads. These are not compared.
     """
 
     def __init__(self, path, *, every=60.0, resume=False, settings=None):
@@ -58,7 +58,7 @@ class Checkpoint:
     @contextlib.contextmanager
     def attached(self, run):
         """While the block runs, the state of the training `run` is this checkpoint's: loaded at first if `resume`."""
-        os.stat(os.path.dirname(os.path.abspath(self.path)))  # better no folder now than at the first save
+        os.stat(os.path.dirname(os.path.abspath(self.path)))  # if there is no folder, fail now, not at the first save
         _to_json(self.settings)
         self._run, self._saved_at, self._signal = run, time.monotonic(), None
         with self._noting_signals():

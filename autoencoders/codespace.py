@@ -71,19 +71,19 @@ ADVANTAGES = (
         "samples of N(0, I)",
         "Decoded samples of N(0, I) are nearer to real images from the VAE than from the vanilla autoencoder",
         "Decoded samples of N(0, I) are nearer to real images from the vanilla autoencoder than from the VAE",
-        "Decoded samples of N(0, I) are equally near to real images from both",
+        "Decoded samples of N(0, I) are measurably nearer to real images from neither",
     ),
     Comparison(
-        "samples against those of a fitted normal distribution",
+        "a comparison with samples of a normal distribution fitted to the vanilla codes",
         "They are also nearer than decoded samples of a normal distribution fitted to the vanilla autoencoder's codes",
         "But decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are nearer still",
-        "Decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are as near",
+        "Decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are not measurably nearer",
     ),
     Comparison(
         "pictures of disturbed codes",
         "Noise of one standard deviation on the code adds less to the error in the VAE",
         "Noise of one standard deviation on the code adds more to the error in the VAE",
-        "Noise of one standard deviation on the code adds as much to the error in both",
+        "Noise of one standard deviation on the code adds measurably more to the error in neither",
     ),
 )
 DISADVANTAGES = (
@@ -92,13 +92,13 @@ DISADVANTAGES = (
         "The VAE reconstructs held-out images worse, even from the mean of its code",
         "The source document's claim does not hold: from the mean of its code the VAE reconstructs held-out images"
         " better",
-        "From the mean of its code the VAE reconstructs held-out images as well as the vanilla autoencoder",
+        "From the mean of its code the VAE reconstructs held-out images not measurably better or worse",
     ),
     Comparison(
         "reconstructions from a sample",
         "From a sampled code, as it is trained, the VAE reconstructs held-out images worse",
         "Even from a sampled code the VAE reconstructs held-out images better",
-        "From a sampled code the VAE reconstructs held-out images as well as the vanilla autoencoder",
+        "From a sampled code the VAE reconstructs held-out images not measurably better or worse",
     ),
 )
 
@@ -109,8 +109,8 @@ def conclusion(kind, said):
     rest = [each["name"] for each in said if each["verdict"] != "holds"]
     if not found:
         return f"The {kind} of the VAE that the source document claims shows in none of these measurements."
-    but = f", but not in {_listed(rest, 'or')}" if rest else ""
-    return f"The VAE's {kind} shows in {_listed(found, 'and')}{but}."
+    but = f" It does not show in {_listed(rest, 'or')}." if rest else ""
+    return f"The VAE's {kind} shows in {_listed(found, 'and')}.{but}"
 
 
 def _listed(names, word):

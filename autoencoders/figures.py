@@ -149,14 +149,19 @@ def step_size_figure(curves):
         axis.plot([eps, 1e-2], [1, eps / 1e-2], color="black", linestyle=":", linewidth=1)
         axis.axvline(eps ** (1 / 3), color="black", linewidth=1, alpha=0.4)
     axis.annotate("rounding: eps / h", (1e-13, 3e-5), fontsize=9, ha="right")
-    axis.annotate("formula: h^2", (2e-7, 1e-11), fontsize=9, ha="right")
-    axis.annotate("h^4", (1.5e-2, 1e-9), fontsize=9)
+    axis.annotate("complex: h^2", (2e-7, 1e-11), fontsize=9, ha="right")
+    axis.annotate("central: h^4", (1.5e-2, 1e-9), fontsize=9)
     axis.set_title(
         "Central differences: to the right the formula is too coarse, to the left the difference of two nearly\n"
         "equal numbers is mostly rounding. The complex step subtracts nothing: h can be as small as one likes.",
         fontsize=10,
     )
-    axis.annotate("the check's h, eps^(1/3): below the best, for kinks", (4e-6, 3e-17), fontsize=9, ha="right")
+    axis.annotate(
+        "vertical: the check's h, eps^(1/3), of float64 and float32; below the best, so that kinks are rarely met",
+        (4e-6, 3e-17),
+        fontsize=9,
+        ha="right",
+    )
     axis.set(
         xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the worst gradient", ylim=(1e-17, 30)
     )

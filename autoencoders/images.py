@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from autoencoders.faces import make_faces
 from nnlite.kernels import take_levels
-from nnlite.serialization import delete_abandoned, is_passing, open_file, read_header, replacing
+from nnlite.serialization import delete_abandoned, is_temporary, open_file, read_header, replacing
 
 SHAPE = (64, 64, 3)
 EMBEDDED_COUNT = 4000
@@ -229,7 +229,7 @@ def _decode(folder, paths, array_path, quiet):
             try:
                 image, fault = read_picture(path), None
             except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
-                if is_passing(error):
+                if is_temporary(error):
                     raise
                 image, name = np.zeros(SHAPE, np.uint8), str(path.relative_to(folder))
                 fault = f"{name} ({str(error).replace(str(path), name)})"

@@ -75,6 +75,9 @@ def train(
     Raises FloatingPointError, naming epoch, step, layer and array, if a loss or gradient is not finite: a gradient at
     the next loss, at the end of the epoch or before the next save, whichever comes first.
     """
+    for name, given in (("images", images), ("validation", images if validation is None else validation)):
+        if not hasattr(given, "batches"):
+            raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}, wanted at least 1")
     if not isinstance(model, VAE) and (sigma2, beta, beta_warmup) != (None, 1.0, 0):
@@ -98,7 +101,7 @@ def train(
         "backend": backend(),
     }
     run = _Run(model, optimizer, objective, rng, images, validation, settings)
-    with _saving(checkpoint, run) as save_if_due, _bar(run, quiet) as bar:  # begins where the checkpoint was saved
+    with _saving(checkpoint, run) as save_if_due, _bar(run, quiet) as bar:  # a checkpoint is loaded here
         for epoch in range(run.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
@@ -129,9 +132,9 @@ def _saving(checkpoint, run):
 class _Run:
     """All that changes while a model is trained: what a checkpoint keeps, and how it is set back to that.
 
-    epoch and step: how many epochs are done, and steps of the one that is not. before_shuffle: the generator's state
-    before it ordered the images of this epoch; kept instead of the order, which it draws again. means: the sums so far
-    of what the history will keep of this epoch.
+    epoch and step: how many epochs are done, and how many steps of the one that has begun. before_shuffle: the
+    generator's state before it ordered the images of this epoch; kept instead of the order, which it draws again.
+    means: the sums so far of what the history will keep of this epoch.
     """
 
     def __init__(self, model, optimizer, objective, rng, images, validation, settings):
@@ -153,7 +156,7 @@ class _Run:
         self.rng.bit_generator.state = self.before_shuffle
         batches = self.images.batches(self.settings["batch_size"], self.rng)
         for _ in range(self.step):
-            next(batches)  # the first one draws the order, as it did then
+            next(batches)  # a generator: its first batch draws the order, from before_shuffle as it did then
         if self.step > 0:
             self.rng.bit_generator.state = now  # after the noise of those steps
         return batches
@@ -181,8 +184,8 @@ class _Run:
     def _stop(self, what, x):
         """Raise FloatingPointError with the name of the first array on the way to the loss that is not finite.
 
-        A gradient that is not finite spoils Adam's means and the weights in its step, which the loss shows in the
-        next one, and the end of the epoch and each save before anything is kept. So the means are searched first.
+        A gradient that is not finite spoils Adam's means and the weights in its step. It is noticed in the next step,
+        by the loss, or at the end of the epoch or before a save. So the means are searched first.
         """
         name = _not_finite({"the images": x} | self._suspects() | self.objective.arrays(x)) or "a sum that overflows"
         raise FloatingPointError(f"{self.position()}: {what} is not finite, because of {name}")

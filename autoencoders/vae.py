@@ -22,6 +22,8 @@ class VAE(Layer):
     encoder: (N, in_features) -> (N, hidden_features), ended by a ReLU; mu and logvar, a Linear each, make of that
     the mean and the logarithm of the variance of every element of the code; decoder: (N, latent_features) ->
     (N, in_features), ended by a Tanh.
+
+    loss is what backward belongs to: forward reconstructs without noise, to look at, and has no backward.
     """
 
     def __init__(self, in_features=12288, hidden_features=512, latent_features=24, *, rng, dtype=np.float32):
@@ -66,8 +68,8 @@ class VAE(Layer):
         x: (N, D); noise: (N, Z), from N(0, 1); target: what to reconstruct, (N, D), by default x. Returns (total,
         reconstruction, kl), numbers in nats, each the mean over the batch; x_hat = decode(z):
 
-            reconstruction = ||target - x_hat||^2 / (2 sigma2) + D/2 log(2 pi sigma2)     -log N(target; x_hat, sigma2)
-            kl             = how far N(mu, exp(logvar)) is from N(0, 1)                    kl_divergence
+            reconstruction = ||target - x_hat||^2 / (2 sigma2) + D/2 log(2 pi sigma2)  (= -log N(target; x_hat, sigma2))
+            kl             = kl_divergence(mu, logvar)
             total          = reconstruction + beta kl
 
         With S = ||target - x_hat||^2 the derivative of the first line by sigma2 is -S / (2 sigma2^2) + D / (2 sigma2).

@@ -184,8 +184,8 @@ def parts(results):
         "ratio the median of the ratios of one round, with the lowest and the highest; the two need not agree.",
         Table(["", *(f"batch {batch}" for batch in step)], rows),
         "nnlite is its layers, called on float32 images; train() is the whole loop of autoencoders/training.py, on "
-        "uint8 ones; naive NumPy is the same step written with `@`, without a library. Each ratio is one of times: "
-        "above 1, the second is the faster. The bound is the time of all products at "
+        "uint8 ones; naive NumPy is the same step written with `@`, without a library. In the last rows, a / b "
+        "is the time of a over that of b: above 1, b is the faster. The bound is the time of all products at "
         f"{limits['flops'] / 1e9:.0f} billion multiplications and additions a second, measured on numbers that never "
         f"leave the registers, and then of what Adam reads and writes at {limits['bandwidth'] / 1e9:.0f} GB a second, "
         "measured in one pass over memory.",

@@ -73,8 +73,8 @@ def parts(results):
             [[name, *(value("denoising", "error", name, k, form=MEAN) for k in levels)] for name in results["error"]],
         ),
         "curves": Picture("denoising_error.png", "The error over the noise on the image; bars are standard errors"),
-        "gain": "At the noise of its training: ${/denoising/with noise/sentence} Without noise:"
-        " ${/denoising/without noise/sentence}",
+        "gain": "In brackets the vanilla autoencoder's error less the denoising one's, image by image. With the noise"
+        " of its training: ${/denoising/with noise/sentence} Without noise: ${/denoising/without noise/sentence}",
         "pictures": Picture("denoising.png", "Validation images, noise added, and what each autoencoder makes of that"),
     }
 

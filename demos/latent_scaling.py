@@ -22,9 +22,11 @@ ENOUGH = 200
 PROBE = """A linear probe reads the known factors of a face from its pixels. Below, its r² on faces that it was not
 fitted on, and on their reconstructions. A factor with less than a half in either column cannot be read, and is in no
 sentence or claim. The probe knows whole faces: the stranger an edited picture looks, the less its reading means."""
-READING = """The mean is that of a score in the units above, positive where the claim is true; within two standard
-errors, or where no sentence would mention it, it is too small to say. The elements of a code have no fixed meaning,
-another seed gives others: the last column names the element for which the claim holds most."""
+READING = """The mean is that of a score in the units above, positive where the claim is true; of "under a quarter", a
+quarter of what the reconstruction has, less what the edit has. It is too small to say within two standard errors, and
+below what a sentence would mention: four grey levels, one in sharpness, a fifth on a factor's scale. The elements of
+a code have no fixed meaning, another seed gives others: the last column names the element for which the claim holds
+most."""
 UNMEASURED = "Not measured is a smile that cannot be read from these pictures, and anything over one image alone."
 
 of = functools.partial(value, "latent_scaling")
@@ -97,9 +99,9 @@ def parts(results):
 
     return {
         "pictures": Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code"),
-        "edits": "x[0] is the code of the first validation image, x[0][k] its element k, here times five or divided by"
-        " five. Each picture is compared with the plain reconstruction; colours are measured in grey levels, 0 to 255,"
-        " known factors on their own scale.",
+        "edits": "x[0] is what the source document calls a code, here that of the first validation image, x[0][k] its"
+        " element k; each is multiplied or divided by five. Each picture is compared with the plain reconstruction;"
+        " colours are measured in grey levels, 0 to 255, known factors on their own scale.",
         "sentences": [of("edits", edit, "sentence") for edit in edits],
         "changes": changed("change, grey levels", False),
         "quantities": [f"{name}: {meaning}" for name, meaning in QUANTITIES.items()],

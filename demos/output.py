@@ -1,6 +1,8 @@
-"""What the demos leave: figures and texts in the output folder, and the parts of texts, which show results.
+"""What the demos leave in the output folder: figures, results as JSON, and texts that show them.
 
-A part is a text, a list of texts, a Table of texts or a Picture. A text has places for values: value() makes them.
+A demo declares once what it has to say, in parts: a part is a text, a list of texts, a Table of texts or a Picture.
+Markdown here and Html in report.py write them. No text holds a number itself, but a place where one of the results is
+to stand, such as value("error", "VAE", form=".2f"), which is "${/error/VAE|.2f}" and becomes 0.12.
 """
 
 import json

@@ -69,11 +69,12 @@ def parts(results):
         for name in results["models"]
     ]
     return {
-        "mistake": "A demonstration of a mistake: a course's sample code averages the squared error over every value,"
-        " sums the KL over the batch, and bounds mu and logvar below by a ReLU, so that the KL outweighs the error. An"
-        " element is active if its mu differs between images; with none, every image has the same code, and the"
-        " posterior has collapsed. Epochs under this loss: ${/posterior_collapse/epochs}. The mean image's error is"
-        f" {value('posterior_collapse', 'mean image', form=MEAN)}.",
+        "mistake": "A demonstration of a mistake: a course's sample code averages the squared error over every value"
+        " and sums the KL over the batch, so that the KL outweighs the error; it also bounds mu and logvar below by a"
+        " ReLU. An element is active if its mu differs between images. With none, every image has the same code, the"
+        " posterior has collapsed, and the decoder can at best paint the mean image, whose error is"
+        f" {value('posterior_collapse', 'mean image', form=MEAN)}."
+        " Epochs under this loss: ${/posterior_collapse/epochs}.",
         "codes": Table(["trained by", "KL, nats", "active elements", "error from mu"], rows),
         "pictures": Picture("posterior_collapse.png", "Validation images, decoded from mu by a VAE of each loss"),
     }

@@ -70,8 +70,8 @@ def parser(prog, description):
     """An ArgumentParser with what every demo has: --out, --seed and --quiet."""
     parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
     add = functools.partial(parser.add_argument, metavar="N")
-    add("--out", metavar="FOLDER", type=Path, default="out", help="of figures and weights (default: %(default)s)")
-    add("--seed", type=_natural, default=0, help="of all random numbers (default: %(default)s)")
+    add("--out", metavar="FOLDER", type=Path, default="out", help="folder to write to (default: %(default)s)")
+    add("--seed", type=_natural, default=0, help="seed of all random numbers (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print results and errors alone")
     return parser
 

@@ -29,7 +29,7 @@ from demos import settings
 from demos.output import save_text
 from demos.settings import say
 from nnlite import save_weights
-from nnlite.serialization import MAX_TEXT, delete_abandoned, is_passing, open_file, open_npz
+from nnlite.serialization import MAX_TEXT, delete_abandoned, is_temporary, open_file, open_npz
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
@@ -121,7 +121,7 @@ def _read(name, model, options, wanted):
     except FileNotFoundError:
         reason = f"no {weights} yet"
     except Exception as error:  # JSON may hold anything
-        if is_passing(error):
+        if is_temporary(error):
             raise
         reason = f"{weights} or its record is damaged ({error})"
     raise LookupError(reason)
@@ -160,7 +160,7 @@ def _settings(options, training_set, validation_set, model, **extra):
         "seed": options.seed,
         "backend": options.backend,
         "model": repr(model),
-        "train": {name: value for name, value in extra.items() if not callable(value)},
+        "train": {name: value for name, value in extra.items() if not callable(value)},  # SOURCE tells of others
         "source": SOURCE,
     }
 

@@ -14,8 +14,8 @@ complex   Im L(a + ih) / h. Taylor: L(a + ih) = L(a) + ih L'(a) - h^2/2 L''(a) -
           Squire and Trapp, SIAM Review 40 (1998) 110-112.
 central   D(h) = (L(a + h) - L(a - h)) / 2h. Its error is that of the formula, about h^2 L'''(a) / 6, and that of
           the subtraction, about eps / h; h = eps^(1/3), 6e-6, balances the two at about 1e-10. Where L curves
-          strongly, h^2 is still too much, so (4 D(h/2) - D(h)) / 3 is used, in which it cancels, with the same
-          small h, for kinks. It takes any forward without a kink near a.
+          strongly, h^2 is still too much, so (4 D(h/2) - D(h)) / 3 is used, in which it cancels; h stays that
+          small, so that a + h is seldom beyond a kink. It takes any forward without a kink near a.
 
 If a gradient is wrong, the error shows a table of all of them, and what hints.py recognises in them.
 """
@@ -96,8 +96,8 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
     tolerances are then 1e-3 and 1e-1.
 
     The relative error of an array is max|analytic - numeric| / max|numeric|. Where the gradient is 0, that would
-    divide rounding by rounding: max|numeric| counts as at least a hundredth of the loss, of sum|y * u| over the y
-    that moved and sqrt(sum (y * u)^2) over all. The table says what each error is relative to.
+    divide rounding by rounding: max|numeric| counts as at least 0.01 (sum|y * u| over the y that moved + the norm of
+    y * u over all y). The table says what each error is relative to.
     An array of more than 500 entries is checked at 25 of them, and then all arrays along one random direction.
     If a gradient is wrong and x lies at a kink, where the slopes to the right and to the left, of two step sizes each,
     disagree, a new input is drawn from the range of x.

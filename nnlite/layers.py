@@ -30,7 +30,7 @@ class Parameter:
         return self._grad
 
     @grad.setter
-    def grad(self, array):
+    def grad(self, array):  # also called by grad += array
         self._grad, self._zeros_due = array, False
 
     def zero_grad(self):
@@ -138,7 +138,7 @@ class Linear(Layer):
     """y = x W^T + b, with W and b drawn from U(-1/sqrt(I), 1/sqrt(I)), as torch.nn.Linear draws them.
 
     rng: the numpy Generator to draw from. weight: (out_features, in_features), bias: (out_features,).
-    Real input is cast to `dtype`; complex input is kept, for complex-step checks (gradcheck.py).
+    Real input is cast to `dtype`; complex input is kept: gradcheck.py may measure dy/dx as Im y(x + ih) / h.
     """
 
     def __init__(self, in_features, out_features, *, rng, dtype=np.float32):

@@ -29,15 +29,17 @@ def mse_loss(prediction, target):
 def kl_divergence(mu, logvar):
     """How far the codes N(mu, sigma^2), sigma^2 = exp(logvar), are from a standard normal, and the gradients.
 
-    mu, logvar: (N, Z); returns (kl, grad_mu, grad_logvar): a number in nats, summed over the code and averaged
-    over the batch, and two arrays (N, Z). The mean of log N(z; mu, sigma^2) - log N(z; 0, 1) over
-    z ~ N(mu, sigma^2), where (z - mu)^2 has the mean sigma^2 and z^2 the mean mu^2 + sigma^2, is, with v = logvar
+    A term of the loss of a variational autoencoder (autoencoders/vae.py), each of whose codes is a normal distribution
+    N(mean, variance). mu, logvar: (N, Z); returns (kl, grad_mu, grad_logvar): a number in nats (natural logarithms),
+    summed over the code and averaged over the batch, and two arrays (N, Z). With v = logvar, element k of code n:
 
-        KL          = 1/N sum_nz 1/2 (mu_nz^2 + exp(v_nz) - 1 - v_nz)
-        dKL/dmu_nz  = 1/N mu_nz
-        dKL/dv_nz   = 1/N 1/2 (exp(v_nz) - 1)
+        KL         = 1/N sum_nk 1/2 (mu_nk^2 + exp(v_nk) - 1 - v_nk)
+        dKL/dmu_nk = 1/N mu_nk
+        dKL/dv_nk  = 1/N 1/2 (exp(v_nk) - 1)
 
-    Kingma and Welling, arXiv 1312.6114, appendix B; the term of a variational autoencoder's loss.
+    A term of the sum is the mean of log N(z; mu, sigma^2) - log N(z; 0, 1) over numbers z drawn from N(mu, sigma^2),
+    where (z - mu)^2 has the mean sigma^2 and z^2 the mean mu^2 + sigma^2: Kingma and Welling, arXiv 1312.6114,
+    appendix B.
     Raises ValueError if the shapes differ, are not (N, Z), or are empty.
     """
     mu, logvar = np.asarray(mu), np.asarray(logvar)

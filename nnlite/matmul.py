@@ -33,12 +33,13 @@ Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, A
    whoever does it: two runs agree to the last bit. If the smaller one's panels hold more than a million numbers, this
    is done for one slab of K after another.
 
-For up to 5 rows x, x W^T uses no number often enough to pay for packing: W is read once, as it lies.
+Up to 5 rows times a B that is given transposed use no number often enough to pay for packing: B is read as it lies.
 
 Reading: the loops begin at _product, near the end, and lead to _tile. Small letters a, b, c and o are positions in the
 numbers of A, B, C and out, taken row by row (.flat); `row` is how many numbers one row of an array is away from the
-next; W is the width of a panel, 6 or 2 L. What an @intrinsic returns are the types of a new instruction and `generate`,
-by which the compiler writes it: its docstring, in NumPy's terms, is all that the kernels need.
+next; W is the width of a panel, 6 or 2 L; -(-a // b) is a / b rounded up. What an @intrinsic returns are the types of a
+new instruction and `generate`, by which the compiler writes it: its docstring, in NumPy's terms, is all that the
+kernels need.
 """
 
 import numba
@@ -297,24 +298,27 @@ def _put(C, c, v0, v1, adding):
 
 @jit
 def _pack(X, row, along, W, k0, k1, i0, i1, out, o):
-    """Panels of W lines of X, rows of A or columns of B: out[o + k * W + j] is number k0 + k of line i0 + j, or 0 from
-    line i1 on. along: whether k runs along the rows of X, which are `row` numbers long, or across them."""
+    """Panels of W lines of X, rows of A or columns of B, one panel after another, `size` numbers each:
+
+    out[o + p * size + k * W + j] is number k0 + k of line i0 + p * W + j, or 0 from line i1 on.
+    along: whether k runs along the rows of X, which are `row` numbers long, or across them.
+    """
     compile_plainly()
     L = BYTES // X.itemsize
     size = (k1 - k0) * W + PADDING
-    whole = (i1 - i0) // W  # panels
+    whole = (i1 - i0) // W  # panels, which vectors pack up to the k `packed`; the loop at the end packs what is left
     if along:
-        vectors = k0 + (k1 - k0) // L * L  # the first k that vectors do not pack
+        packed = k0 + (k1 - k0) // L * L
         for p in range(whole):
-            for k in range(k0, vectors, L):
+            for k in range(k0, packed, L):
                 source, target = (i0 + p * W) * row + k, o + p * size + (k - k0) * W
                 if W == ROWS:
                     turn_rows(X, source, row, out, target)
                 else:
                     turn_columns(X, source, row, out, target)
     else:
-        # whole vectors hold more than 6 numbers: the row must have as many left, and the next k overwrites those stored
-        vectors, whole = k1, min(whole, (row - i0 - -W % L) // W)
+        too_many = -W % L  # numbers that whole vectors hold beyond W: X's row must have them, and in `out` the next k
+        packed, whole = k1, min(whole, (row - i0 - too_many) // W)  # overwrites them
         for k in range(k0, k1):
             for p in range(whole):
                 source, target = k * row + i0 + p * W, o + p * size + (k - k0) * W
@@ -322,9 +326,9 @@ def _pack(X, row, along, W, k0, k1, i0, i1, out, o):
                 for v in range(0, W, L):
                     store(out, target + v, load(X, source + v))
     line, step = (row, 1) if along else (1, row)  # how far lines, and numbers of one, are apart
-    for i in range(i0, i1, W):  # what is left, number by number
+    for i in range(i0, i1, W):
         p = (i - i0) // W
-        for k in range(vectors if p < whole else k0, k1):
+        for k in range(packed if p < whole else k0, k1):
             for j in range(W):
                 number = X[(i + j) * line + k * step] if i + j < i1 else 0
                 out[o + p * size + (k - k0) * W + j] = number

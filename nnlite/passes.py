@@ -64,7 +64,7 @@ def take_levels(images, rows, levels, out):
 
 @jit_parallel
 def adam_step(p, g, m, v, keep_m, take_m, keep_v, take_v, rate, v_scale, eps):
-    """Seven passes over the memory, of which none is for a number between: reads p, g, m, v, writes p, m, v."""
+    """Reads p, g, m, v and writes p, m, v, once each; no array holds what is computed on the way."""
     for i in numba.prange(p.size):
         m[i] = keep_m * m[i] + take_m * g[i]
         v[i] = keep_v * v[i] + take_v * g[i] * g[i]

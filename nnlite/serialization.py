@@ -25,7 +25,7 @@ ABANDONED = 600  # seconds without a write after which a .part file is taken for
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
 MAX_TEXT = 2**24  # bytes, also of the directory of an .npz file
 PIECE = 2**20  # bytes that are read at a time
-PASSING = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE)
+TEMPORARY = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE)
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def open_npz(path):
         except Unfit as error:
             raise ValueError(f"{path}: {error}") from None
         except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
-            if is_passing(error):
+            if is_temporary(error):
                 raise
             raise ValueError(f"{path}: found no intact .npz file of arrays ({error})") from None
 
@@ -119,9 +119,9 @@ def open_file(path):
     return open(path, "rb")
 
 
-def is_passing(error):
+def is_temporary(error):
     """Whether an exception speaks of the machine at this moment, and not of the file that was read."""
-    return isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in TEMPORARY
 
 
 class _Bounded:

@@ -49,7 +49,8 @@ def main():
             inside += "inside" in found
             assert run(kind, folder).wait() == 0
             assert same(result(folder), wanted), "another result than that of the undisturbed run"
-        print(f"{number + 1:3} {kind:10} killed {found}: resumed to the same bits", flush=True)
+        again = "resumed" if "after a checkpoint" in found else "begun anew"
+        print(f"{number + 1:3} {kind:10} killed {found}: {again}, the same bits", flush=True)
     assert inside >= max(1, options.kills // 4)
     print(f"{options.kills} kills, {inside} of them inside the writing of a checkpoint; all ended bit-identical")
 

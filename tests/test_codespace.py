@@ -46,7 +46,7 @@ def test_from_8_cycles_a_picture_on_a_frequency_is_high(cycles, share):
 def test_a_conclusion_names_what_was_found_and_what_was_not():
     a, b = ({"name": name, "verdict": "holds"} for name in "ab")
     c, d = {"name": "c", "verdict": "does not hold"}, {"name": "d", "verdict": "too small to say"}
-    assert conclusion("advantage", [a, b, c, d]) == "The VAE's advantage shows in a and b, but not in c or d."
+    assert conclusion("advantage", [a, b, c, d]) == "The VAE's advantage shows in a and b. It does not show in c or d."
     assert conclusion("advantage", [a]) == "The VAE's advantage shows in a."
     assert conclusion("advantage", [c]).endswith("shows in none of these measurements.")
 
@@ -65,7 +65,7 @@ def test_a_conclusion_names_what_was_found_and_what_was_not():
             "nearer to real images from the vanilla autoencoder",
         ),
         (
-            "samples against those of a fitted normal distribution",
+            "a comparison with samples of a normal distribution fitted to the vanilla codes",
             "They are also nearer",
             "fitted to the vanilla autoencoder's codes are nearer still",
         ),

@@ -82,7 +82,9 @@ def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(out):
     expected = {
         "pictures between two codes": nearest["halfway, vanilla"][0] - nearest["halfway, VAE"][0],
         "samples of N(0, I)": nearest["sample, vanilla, N(0, I)"][0] - nearest["sample, VAE, N(0, I)"][0],
-        "samples against those of a fitted normal distribution": nearest["sample, vanilla, fitted normal"][0]
+        "a comparison with samples of a normal distribution fitted to the vanilla codes": nearest[
+            "sample, vanilla, fitted normal"
+        ][0]
         - nearest["sample, VAE, N(0, I)"][0],
         "pictures of disturbed codes": growth["vanilla"] - growth["VAE"],
         "reconstructions from the mean": error["VAE"][0] - error["vanilla"][0],

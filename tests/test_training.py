@@ -178,6 +178,13 @@ def test_what_is_for_a_vae_is_refused_for_another_model(faces, rng):
         train(small_model(), faces, epochs=1, rng=rng, beta=0.5)
 
 
+@pytest.mark.parametrize("name", ["images", "validation"])
+def test_arrays_are_refused_and_what_is_wanted_named(faces, name, rng):
+    sets = {"images": faces, "validation": faces, name: np.zeros((4, 12288))}
+    with pytest.raises(TypeError, match=f"train: {name} is of type ndarray, wanted an ImageSet"):
+        train(FCNAutoencoder(rng=rng), **sets, epochs=1, rng=rng)
+
+
 @pytest.mark.parametrize("name", ["encoder.0.weight", "logvar.bias", "decoder.2.weight"])
 def test_a_loss_that_is_not_finite_stops_the_training_with_the_array_named(faces, name, rng):
     model = small_vae()
