@@ -75,7 +75,8 @@ ADVANTAGES = (
     ),
     Comparison(
         "a comparison with samples of a normal distribution fitted to the vanilla codes",
-        "They are also nearer than decoded samples of a normal distribution fitted to the vanilla autoencoder's codes",
+        "Decoded samples of N(0, I) from the VAE are nearer than those of a normal distribution fitted to the vanilla"
+        " autoencoder's codes",
         "But decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are nearer still",
         "Decoded samples of a normal distribution fitted to the vanilla autoencoder's codes are not measurably nearer",
     ),

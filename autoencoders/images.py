@@ -74,11 +74,13 @@ class ImageSet:
             yield take_levels(self._array, self.rows[order[start : start + batch_size]], _LEVELS)
 
     def split(self, rng):
-        """(training, validation): the last tenth of a permutation that `rng` draws, at least one image, validates."""
-        if len(self) < 2:
-            raise ValueError(f"{self.name}: found 1 image, wanted at least 2: one to train on, one to validate on")
+        """(training, validation): the last tenth of a permutation that `rng` draws, at least two images, validates."""
+        if len(self) < 3:
+            raise ValueError(
+                f"{self.name}: found only {len(self)}, wanted at least 3 images: one to train on, two to validate on"
+            )
         rows = rng.permutation(self.rows)
-        validation = max(1, round(VALIDATION_SHARE * len(rows)))
+        validation = max(2, round(VALIDATION_SHARE * len(rows)))
         return self._take(rows[:-validation]), self._take(rows[-validation:])
 
     def sample(self, count, rng=None):

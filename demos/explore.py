@@ -62,11 +62,12 @@ def build(figure, options, training_set, validation_set):
     try:
         vanilla, vae = (saved(name, options, training_set, validation_set) for name in ("fcn", "vae"))
     except LookupError as error:
-        command = ["python", "-m", "demos", *(word for word in shlex.split(options.command)[3:] if word != PICTURE[0])]
+        words = [word for word in shlex.split(options.command) if word != PICTURE[0]]
+        words[words.index("demos.explore")] = "demos"
         settings.fail(
             options.prog,
-            f"{error}, wanted weights of these settings: give the options of the run that saved them, or run "
-            f"{shlex.join(command)} first",
+            f"{error}, wanted weights of these settings and the {options.backend} backend: give the options of the run "
+            f"that saved them, or run {shlex.join(words)} first",
         )
     rng = np.random.default_rng((options.seed, 4))
     x = to_features(validation_set[:RANGED])  # (N, D)

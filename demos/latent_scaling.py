@@ -27,7 +27,9 @@ quarter of what the reconstruction has, less what the edit has. It is too small 
 below what a sentence would mention: four grey levels, one in sharpness, a fifth on a factor's scale. The elements of
 a code have no fixed meaning, another seed gives others: the last column names the element for which the claim holds
 most."""
-UNMEASURED = "Not measured is a smile that cannot be read from these pictures, and anything over one image alone."
+UNMEASURED = "Not measured is a smile that cannot be read from these pictures."
+SUPPOSED = """They measure fixed places, where a centred face has its eyes, nose, mouth and cheeks: of other pictures
+they say what changed there."""
 
 of = functools.partial(value, "latent_scaling")
 
@@ -101,10 +103,11 @@ def parts(results):
         "pictures": Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code"),
         "edits": "x[0] is what the source document calls a code, here that of the first validation image, x[0][k] its"
         " element k; each is multiplied or divided by five. Each picture is compared with the plain reconstruction;"
-        " colours are measured in grey levels, 0 to 255, known factors on their own scale.",
+        f" colours are measured in grey levels, 0 to 255{', known factors on their own scale' if read else ''}.",
         "sentences": [of("edits", edit, "sentence") for edit in edits],
         "changes": changed("change, grey levels", False),
         "quantities": [f"{name}: {meaning}" for name, meaning in QUANTITIES.items()],
+        "supposed": "" if read else SUPPOSED,
         "factors": changed("change, known factor", True),
         "scales": FACTORS if read else "",
         "probe": PROBE if read else "",

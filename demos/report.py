@@ -56,7 +56,7 @@ def run(options, training_set, validation_set):
         "processor": processor(),
     }
     results["versions"] = versions(PACKAGES)
-    results["command"] = ("NNLITE_BACKEND=numpy " if options.backend == "numpy" else "") + options.command
+    results["command"] = options.command
     results["seconds"] = time.monotonic() - options.started
     save_text(options, "report.json", json.dumps(results, indent=2))
     save_text(options, "report.html", page(results, options.out))

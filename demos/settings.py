@@ -115,7 +115,8 @@ def _parse_training(prog, description, argv, flags, unused):
     for name, text in flags:
         add(name, text, action="store_true")
     options = parse(with_training, argv)
-    options.command = shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)])
+    backend = ["NNLITE_BACKEND=numpy"] if options.backend == "numpy" else []
+    options.command = shlex.join([*backend, *prog.split(), *(sys.argv[1:] if argv is None else argv)])
     options.started = time.monotonic()
     if options.epochs is None:
         options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
@@ -141,6 +142,8 @@ def _open_images(options):
         training, validation = _load(options)
     except (OSError, ValueError) as error:
         fail(options.prog, error)
+    if len(validation) < 2:
+        fail(options.prog, f"{validation.name}: found 1 image to validate on, wanted at least 2, for standard errors")
     for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
         say(options, f"{heading:10}{images.name}: {len(images)} to {use} on")
         if images.unreadable and not (heading == "" and options.validation is None):

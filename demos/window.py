@@ -90,6 +90,8 @@ class Window:
         for y, text in ((27, "elements of the code x[0]"), (599, "model"), (639, "random code")):
             figure.text(628 / WIDTH, 1 - y / HEIGHT, text, fontsize=10)
         figure.text(628 / WIDTH, 1 - 720 / HEIGHT, help_text, fontsize=9, color="dimgrey")
+        if figure.canvas.manager is not None:  # whose keys change the scales of axes
+            figure.canvas.mpl_disconnect(figure.canvas.manager.key_press_handler_id)
         figure.canvas.mpl_connect("draw_event", self._on_draw)
         figure.canvas.mpl_connect("button_press_event", self._on_press)
         figure.canvas.mpl_connect("button_release_event", lambda event: self.update())

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.backend_bases import MouseEvent
+from matplotlib.backend_bases import KeyEvent, MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
@@ -309,7 +309,10 @@ def error(capsys, *arguments):
 
 def test_without_weights_of_the_same_settings_one_line_names_the_command(explored, out, tmp_path, capsys):
     command = "python -m demos --images 60 --epochs 1 --out"
-    wanted = "wanted weights of these settings: give the options of the run that saved them, or run"
+    wanted = (
+        f"wanted weights of these settings and the {backend()} backend: give the options of the run that saved them,"
+    )
+    wanted += " or run"
     said = error(capsys, "--picture", "--out", str(tmp_path))
     assert said == f"no {tmp_path}/fcn.npz yet, {wanted} {command} {tmp_path} first"
     assert not any(tmp_path.iterdir())
@@ -353,6 +356,16 @@ def test_help_names_the_options_that_find_weights_and_none_of_training_alone(cap
 
 def test_the_command_that_trained_may_be_given_whole(explored, out):
     explore.main([*FEW, "--resume", "--checkpoint-every", "9", "--element", "3", "--picture", "--out", str(out)])
+
+
+@pytest.mark.parametrize("key", ["k", "l", "g"])  # which in other windows of matplotlib change scales and grid
+def test_no_key_deforms_the_window(window, key):
+    figure = plt.figure(figsize=SIZE)
+    axes = Window(figure, window.explorer).elements[3].ax
+    x, y = axes.transAxes.transform((0.5, 0.5))
+    figure.canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", figure.canvas, key, x, y))
+    plt.close(figure)
+    assert (axes.get_xscale(), axes.get_yscale(), axes.xaxis.get_gridlines()[0].get_visible()) == ("linear",) * 2 + (0,)
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="wants Xvfb")

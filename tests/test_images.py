@@ -69,9 +69,10 @@ def test_a_seed_always_gives_the_same_split(images):
     assert np.array_equal(one[:], other[:])
 
 
-def test_one_image_cannot_be_split(images, rng):
-    with pytest.raises(ValueError, match="images: found 1 image, wanted at least 2"):
-        ImageSet(images[:1]).split(rng)
+@pytest.mark.parametrize("count", [1, 2])
+def test_fewer_than_three_images_cannot_be_split(images, rng, count):
+    with pytest.raises(ValueError, match=f"found only {count}, wanted at least 3 images"):
+        ImageSet(images[:count]).split(rng)
 
 
 def test_an_image_is_a_copy_that_may_be_written_to(images):

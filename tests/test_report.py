@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from autoencoders import FCNAutoencoder, load_images, train
+from autoencoders import FCNAutoencoder, load_images, scale_code, train
 from autoencoders.images import to_features, to_pixels
 from demos import latent_scaling, output, report
 from nnlite import load_weights
@@ -79,7 +79,7 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.marked, self.text, self.tags, self.links = [], "", [], []
+        self.marked, self.text, self.tags, self.links, self.rows = [], "", [], [], []
         self._open = []
         self.feed(page)
         assert self._open == []
@@ -89,8 +89,14 @@ class Page(html.parser.HTMLParser):
         self.tags.append(tag)
         self.links += [attributes[name] for name in ("src", "href", "srcset", "action", "data") if name in attributes]
         self.text += attributes.get("alt", "") + attributes.get("aria-label", "")
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append([])
         if tag == "data":
             self.marked.append([attributes["value"], ""])
+            if "td" in self._open or "th" in self._open:
+                self.rows[-1][-1].append(attributes["value"])
         if tag not in ("meta", "img", "br"):
             self._open.append(tag)
 
@@ -102,6 +108,8 @@ class Page(html.parser.HTMLParser):
             self.marked[-1][1] += data
         elif "style" not in self._open:
             self.text += re.sub(r"\s+", " ", data)
+            if "td" in self._open:
+                self.rows[-1][-1].append(data)
 
 
 def at(results, pointer):
@@ -139,6 +147,19 @@ def faults(page, results):
     return wrong + re.findall(r".{,20}\d.{,20}", without_constants(page.text))
 
 
+def misplaced(page):
+    """Rows of tables that begin with another name than that of what they show; of claims, those of several."""
+    wrong = []
+    for name, *cells in ([cell for cell in row] for row in Page(page).rows if row and row[0]):
+        pointers = [each for cell in (name, *cells) for each in cell if each.startswith("/")]
+        named = name[0].replace("/", "~1")
+        if name[0].startswith("/"):
+            named = pointers[0].split("/")[3]
+        if not pointers or not all(named in pointer.split("/") for pointer in pointers):
+            wrong.append(name[0])
+    return wrong
+
+
 def numbers(*texts):
     return {number for text in texts for number in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", without_constants(text))}
 
@@ -168,6 +189,37 @@ def test_every_number_and_sentence_of_the_report_is_that_of_the_json(page, resul
     for part in ("settings", "versions"):
         assert {f"/{part}/{name}" for name in results[part]} < set(marked)
     assert {"/seconds", "/command", "/reconstruction/error", "/model/printed"} < set(marked)
+
+
+def test_each_row_of_a_table_shows_what_it_is_named_after(page):
+    assert misplaced(page) == [] and len(Page(page).rows) > 60
+    assert misplaced(page.replace("<td>VAE</td>", "<td>vanilla</td>", 1)) == ["vanilla"]
+
+
+def test_in_short_each_number_stands_behind_its_name(page, results):
+    (said,) = re.findall(r"<li>(The autoencoder’s error.*?)</li>", page, re.S)
+    plain = results["reconstruction"]
+    assert " ".join(re.sub("<.*?>", "", said).split()) == (
+        f"The autoencoder’s error on validation images is {plain['error']:.4f}; that of PCA with {plain['components']}"
+        f" components {plain['pca']:.4f}, of the mean image {plain['mean image']:.4f}."
+    )
+
+
+def test_the_table_that_ends_a_run_shows_each_error_behind_its_name(results):
+    plain, vae, noise = (results[name] for name in ("reconstruction", "vae_vs_vanilla", "denoising"))
+    level = noise["noise"].index(noise["trained with"])
+    expected = {
+        "autoencoder": plain["error"],
+        f"PCA, {plain['components']} components": plain["pca"],
+        "mean image": plain["mean image"],
+        "autoencoder, first 2 images": vae["reconstruction"]["vanilla"][0],
+        "VAE, first 2 images": vae["reconstruction"]["VAE"][0],
+        "VAE, sampled, first 2 images": vae["reconstruction"]["VAE, sampled"][0],
+        "autoencoder, of images with noise of 0.5": noise["error"]["vanilla"][level][0],
+        "denoising autoencoder, of images with noise of 0.5": noise["error"]["denoising"][level][0],
+    }
+    _, *rows = output.Markdown(results).cells(report._errors(results))
+    assert {name: shown.split(" ± ")[0] for name, shown in rows} == {k: f"{v:.4f}" for k, v in expected.items()}
 
 
 def test_a_number_that_is_wrong_or_not_marked_is_found(page, results):
@@ -241,7 +293,7 @@ def test_the_numbers_in_a_figure_are_those_of_every_text_but_the_ticks():
 
 def test_the_report_holds_what_the_demos_wrote(out, results):
     for name in ("reconstruction", "latent_scaling", "vae_vs_vanilla", "denoising", "posterior_collapse"):
-        assert np.all(json.loads((out / f"{name}.json").read_text()) == results[name])
+        assert json.loads((out / f"{name}.json").read_text()) == results[name]
     assert results["settings"]["seed"] == 0 and results["settings"]["training images"] == 22
     assert results["command"] == f"python -m demos.report --images 24 --epochs 1 --out {out}"
     assert results["history"] == json.loads((out / "fcn.json").read_text())["history"]
@@ -259,19 +311,25 @@ def test_thousands_of_images_are_set_apart_by_commas(out, results):
     assert report.page(many, out).count(">3,600<") == 2
 
 
-def test_an_edit_is_shown_by_its_picture_and_by_its_difference_to_the_reconstruction(out, page, results):
+def test_each_edit_is_shown_by_its_picture_and_by_its_difference_to_the_reconstruction(out, page, results):
     model = FCNAutoencoder(rng=np.random.default_rng(0))
     load_weights(out / "fcn.npz", model)
     rng, _ = np.random.default_rng(0).spawn(2)
     _, validation = load_images(count=24, rng=rng).split(rng)
-    code = model.encoder(to_features(validation[:1]))
-    plain, picture = model.decoder(code), model.decoder(code / 5)
-    difference = (picture - plain) / np.abs(picture - plain).max()
-    assert results["latent_scaling"]["pictures"][-1]["name"] == "x[0]/5"
-    shown = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="(?:The picture|Its difference)', page)[-2:]
-    for expected, png in zip((picture, difference), shown):
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))), int)
-        assert np.abs(pixels - to_pixels(expected)[0]).max() <= 1
+    original = to_features(validation[:1])
+    code = model.encoder(original)
+    pictures = {"original": original, "reconstruction": model.decoder(code)}
+    for name in results["latent_scaling"]["edits"]:
+        element, factor = re.fullmatch(r"x\[0\](?:\[(\d+)\])?(.5)", name).groups()
+        edited = scale_code(code, {"*5": 5, "/5": 1 / 5}[factor], element and int(element))
+        pictures[name] = model.decoder(edited)
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="(?:The picture|Its difference)', page)
+    assert [each["name"] for each in results["latent_scaling"]["pictures"]] == list(pictures)
+    for name, *pngs in zip(pictures, shown[::2], shown[1::2]):
+        difference = pictures[name] - pictures["reconstruction"]
+        for expected, png in zip((pictures[name], difference / (np.abs(difference).max() or 1)), pngs):
+            pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))), int)
+            assert np.abs(pixels - to_pixels(expected)[0]).max() <= 1, name
 
 
 def test_the_report_is_one_file_without_scripts(page):
