@@ -157,7 +157,7 @@ def step_size_figure(curves):
         fontsize=10,
     )
     axis.annotate(
-        "vertical: the check's h, eps^(1/3), of float64 and float32; below the best, so that kinks are rarely met",
+        "vertical: the check's h, eps^(1/3), below the best, so that kinks are rare",
         (4e-6, 3e-17),
         fontsize=9,
         ha="right",

@@ -66,7 +66,7 @@ def test_a_conclusion_names_what_was_found_and_what_was_not():
         ),
         (
             "a comparison with samples of a normal distribution fitted to the vanilla codes",
-            "They are also nearer",
+            "Decoded samples of N(0, I) from the VAE are nearer",
             "fitted to the vanilla autoencoder's codes are nearer still",
         ),
         ("pictures of disturbed codes", "adds less to the error in the VAE", "adds more to the error in the VAE"),

@@ -340,7 +340,7 @@ BAD = {
     "a missing file": (["--data", "{tmp}/missing.npy"], "missing.npy: found no such file, wanted a .npy file"),
     "an empty folder": (["--data", "{tmp}/empty"], "empty: found no pictures, wanted files that end in .jpg"),
     "a folder of broken pictures": (["--data", "{tmp}/broken"], "broken: found 1 unreadable file: a.png (cannot"),
-    "a folder with one picture": (["--data", "{tmp}/single"], "single: found 1 image, wanted at least 2"),
+    "a folder with one picture": (["--data", "{tmp}/single"], "single: found only 1, wanted at least 3"),
     "a damaged header": (["--data", "{tmp}/header.npy"], "header.npy: found no complete array of numbers"),
     "a negative shape": (["--data", "{tmp}/negative.npy"], "negative.npy: found no complete array of numbers"),
     "too many faces": (["--images", "999999999999"], "wanted at most 100000 embedded faces"),
