@@ -1,9 +1,12 @@
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
 
 
 @pytest.fixture
