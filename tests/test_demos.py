@@ -46,6 +46,16 @@ def images(tmp_path):
     return tmp_path / "images.npy"
 
 
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A folder of 12 pictures, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    for number in range(12):
+        Image.new("RGB", (64, 64), (20 * number, 0, 0)).save(tmp_path / "folder" / f"{number}.png")
+    return tmp_path / "folder"
+
+
 def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
     command = [sys.executable, "-m", "demos", *QUICK, "--out", str(tmp_path / "out")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -142,13 +152,9 @@ def test_what_happens_is_told_on_stderr_and_results_alone_go_to_stdout(out, caps
     assert capsys.readouterr() == (printed.out, "")
 
 
-def test_quiet_shows_no_bar_on_a_terminal_either(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "folder").mkdir()
-    for number in range(12):
-        Image.new("RGB", (64, 64), (20 * number, 0, 0)).save(tmp_path / "folder" / f"{number}.png")
+def test_quiet_shows_no_bar_on_a_terminal_either(pictures, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    data = ["--data", str(tmp_path / "folder"), "--out", str(tmp_path / "out")]
+    data = ["--data", str(pictures), "--out", str(tmp_path / "out")]
     reconstruction.main(["--epochs", "1", "--quiet", *data])
     assert capsys.readouterr().err == ""
 
@@ -228,13 +234,9 @@ def test_the_record_holds_settings_and_history(out):
     assert record["settings"]["epochs"] == len(record["history"]["validation_loss"]) == 1
 
 
-def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(out, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "folder").mkdir()
-    for number in range(12):
-        Image.new("RGB", (64, 64), (20 * number, 0, 0)).save(tmp_path / "folder" / f"{number}.png")
-    (tmp_path / "folder" / "broken.png").write_bytes(b"no picture")
-    latent_scaling.main(["--epochs", "1", "--data", str(tmp_path / "folder"), "--out", str(tmp_path / "out")])
+def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(pictures, tmp_path, capsys):
+    (pictures / "broken.png").write_bytes(b"no picture")
+    latent_scaling.main(["--epochs", "1", "--data", str(pictures), "--out", str(tmp_path / "out")])
     printed = capsys.readouterr().err
     assert "10 to train on\n          without 1 unreadable file: broken.png" in printed
 

@@ -309,12 +309,10 @@ def error(capsys, *arguments):
 
 def test_without_weights_of_the_same_settings_one_line_names_the_command(explored, out, tmp_path, capsys):
     command = "python -m demos --images 60 --epochs 1 --out"
-    wanted = (
-        f"wanted weights of these settings and the {backend()} backend: give the options of the run that saved them,"
-    )
-    wanted += " or run"
+    wanted = f"wanted weights of these settings and the {backend()} backend"
+    give = "give the options of the run that saved them, or run"
     said = error(capsys, "--picture", "--out", str(tmp_path))
-    assert said == f"no {tmp_path}/fcn.npz yet, {wanted} {command} {tmp_path} first"
+    assert said == f"no {tmp_path}/fcn.npz yet, {wanted}: {give} {command} {tmp_path} first"
     assert not any(tmp_path.iterdir())
     said = error(capsys, "--out", str(out), "--seed", "1", "--picture")
     assert said.startswith(f"{out}/fcn.npz was trained by other settings, ") and f"{command} {out} --seed 1 f" in said

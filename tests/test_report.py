@@ -150,13 +150,13 @@ def faults(page, results):
 def misplaced(page):
     """Rows of tables that begin with another name than that of what they show; of claims, those of several."""
     wrong = []
-    for name, *cells in ([cell for cell in row] for row in Page(page).rows if row and row[0]):
-        pointers = [each for cell in (name, *cells) for each in cell if each.startswith("/")]
-        named = name[0].replace("/", "~1")
-        if name[0].startswith("/"):
-            named = pointers[0].split("/")[3]
-        if not pointers or not all(named in pointer.split("/") for pointer in pointers):
-            wrong.append(name[0])
+    for row in Page(page).rows:
+        if not row[0]:
+            continue
+        pointers, name = [each for cell in row for each in cell if each.startswith("/")], row[0][0]
+        step = name.split("/")[3] if name.startswith("/") else name.replace("/", "~1")
+        if not pointers or not all(step in pointer.split("/") for pointer in pointers):
+            wrong.append(name)
     return wrong
 
 
