@@ -397,17 +397,16 @@ def _multiply_some(X, row, along, wide, M, N, s0, s1, block_size, shared, own, e
 
 
 @jit_parallel
-def _product(A, At, B, Bt, M, N, K, C, adding, shared, own, edges, jobs, threads):
+def _product(A, At, B, Bt, M, N, K, C, adding, W, block_size, shared, own, edges, jobs, threads):
     """C = A B, or +=; A, B, C: row after row. At, Bt: whether A and B are given transposed.
 
+    W, block_size: the width of the smaller operand's panels, and how many numbers those of one block of K hold.
     shared: room for the packed blocks of the smaller operand, for as many k as fit, which are a slab; own[t] and
     edges[t]: thread t's, for a packed strip and a tile at the edge of C; jobs[0]: the next panels or strip to take.
     """
     left, right = (A, M if At else K, not At), (B, K if Bt else N, Bt)  # each with _pack's `row` and `along`
     wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of B's columns
     (smaller, larger), lines = ((left, right), M) if wide else ((right, left), N)
-    W = ROWS if wide else 2 * BYTES // C.itemsize
-    block_size = -(-lines // W) * (K_BLOCK * W + PADDING)
     slab = shared.size // block_size * K_BLOCK
     for s0 in range(0, K, slab):
         s1 = min(K, s0 + slab)
@@ -462,10 +461,10 @@ def product(a, b, out, adding):
         _few_rows(A, B, out, adding)
         return
     W = ROWS if M <= N else 2 * BYTES // out.itemsize
-    needed, threads = -(-min(M, N) // W) * (K_BLOCK * W + PADDING), numba.get_num_threads()
-    _product(
-        A.reshape(-1), At, B.reshape(-1), Bt, M, N, K, out.reshape(-1), adding, *_scratch_of(out.dtype, needed), threads
-    )
+    block_size = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
+    scratch, threads = _scratch_of(out.dtype, block_size), numba.get_num_threads()
+    A, B, C = (array.reshape(-1) for array in (A, B, out))
+    _product(A, At, B, Bt, M, N, K, C, adding, W, block_size, *scratch, threads)
 
 
 def _row_major(a):
