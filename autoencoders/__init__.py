@@ -4,7 +4,7 @@ from autoencoders.checkpoint import Checkpoint, CheckpointError, Interrupted
 from autoencoders.faces import make_faces
 from autoencoders.fcn import FCNAutoencoder
 from autoencoders.images import ImageSet, load_images
-from autoencoders.latent import scale_code
+from autoencoders.edits import scale_code
 from autoencoders.noise import gaussian_noise, masking_noise
 from autoencoders.training import History, train
 from autoencoders.vae import VAE, code_use

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoders.latent import PHRASES, measure, scale_code
+from autoencoders.edits import PHRASES, measure, scale_code
 
 
 class Claim(NamedTuple):

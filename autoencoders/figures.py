@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from autoencoders.images import to_pixels
-from autoencoders.latent import scaled_differences
+from autoencoders.edits import scaled_differences
 
 DPI = 100
 IMAGE = 64  # the width and height of an image, in its own pixels

@@ -17,7 +17,7 @@ from PIL.Image import Resampling
 from tqdm import tqdm
 
 from autoencoders.faces import make_faces
-from nnlite.kernels import take_levels
+from nnlite.backend import take_levels
 from nnlite.serialization import delete_abandoned, is_temporary, open_file, read_header, replacing
 
 SHAPE = (64, 64, 3)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from autoencoders.objectives import NegativeELBO, SquaredError
 from autoencoders.vae import VAE
 from nnlite import Adam
-from nnlite.kernels import backend
+from nnlite.backend import current_backend
 
 EVALUATION_BATCH = 256
 
@@ -98,7 +98,7 @@ def train(
         "beta": beta,
         "beta_warmup": beta_warmup,
         "generator": type(rng.bit_generator).__name__,
-        "backend": backend(),
+        "backend": current_backend(),
     }
     run = _Run(model, optimizer, objective, rng, images, validation, settings)
     with _saving(checkpoint, run) as save_if_due, _bar(run, quiet) as bar:  # a checkpoint is loaded here

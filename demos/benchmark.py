@@ -21,9 +21,9 @@ from autoencoders.figures import benchmark_figure
 from demos import settings
 from demos.contenders import CONTENDERS, FCN_SIZES, STEPS
 from demos.output import Table, save_figure, save_results
-from demos.provenance import processor, versions
+from demos.environment import processor, versions
 from nnlite import use_backend
-from nnlite.kernels import backend
+from nnlite.backend import current_backend
 
 OURS = "nnlite"
 PACKAGES = ("numpy", "numba", "torch", "jax")
@@ -47,7 +47,7 @@ def main(argv=None):
     add("--threads", default=cores, help="of each contender (default: %(default)s, one a core)")
     options = settings.parse(parser, argv)
     with use_backend("numba"):
-        if backend() != "numba":
+        if current_backend() != "numba":
             settings.fail(options.prog, "found no Numba that compiles, wanted it for nnlite")
     settings.make_folder(options)
     with settings.one_line_of_errors(options.prog), tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from autoencoders import FCNAutoencoder, ImageSet, train
-from nnlite import Adam, kernels, mse_loss, use_backend
+from nnlite import Adam, backend, mse_loss, use_backend
 
 LR, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
 STEPS = 3  # over which the losses of all contenders must agree
@@ -45,11 +45,11 @@ class Nnlite:
         """The five large products of a step: y = x W^T and dL/dW of the outer layers, and dL/dx of the last one."""
         x, y, W, V, grad_W, grad_V, hidden = _operands(batch)
         return [
-            lambda: kernels.matmul(x, W.T),
-            lambda: kernels.matmul(hidden.T, x, out=grad_W),
-            lambda: kernels.matmul(hidden, V.T),
-            lambda: kernels.matmul(y.T, hidden, out=grad_V),
-            lambda: kernels.matmul(y, V),
+            lambda: backend.matmul(x, W.T),
+            lambda: backend.matmul(hidden.T, x, out=grad_W),
+            lambda: backend.matmul(hidden, V.T),
+            lambda: backend.matmul(y.T, hidden, out=grad_V),
+            lambda: backend.matmul(y, V),
         ]
 
 
@@ -281,9 +281,9 @@ class Worker:
         return np.transpose([[_clock(product) for _ in range(times)] for product in products]).tolist()
 
     def limits(self):
-        from demos import machine
+        from demos import roofline
 
-        return {"flops": machine.peak_flops(), "bandwidth": machine.bandwidth()}
+        return {"flops": roofline.peak_flops(), "bandwidth": roofline.bandwidth()}
 
 
 def main():

@@ -4,7 +4,7 @@ import numpy as np
 
 from autoencoders import gaussian_noise
 from autoencoders.architecture import architecture_figure
-from autoencoders.codespace import Comparison
+from autoencoders.code_space import Comparison
 from autoencoders.figures import curves_figure
 from autoencoders.images import to_features
 from autoencoders.training import squared_errors

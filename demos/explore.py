@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from autoencoders import scale_code
 from autoencoders.images import to_features
-from autoencoders.latent import changes, scan_elements, sentence
+from autoencoders.edits import changes, scan_elements, sentence
 from demos import settings
 from demos.output import save_figure
 from demos.trained import saved

@@ -16,7 +16,7 @@ import numpy as np
 
 from autoencoders import Interrupted, load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
-from nnlite.kernels import backend
+from nnlite.backend import current_backend
 
 EPOCHS = 24
 QUICK_EPOCHS = 5
@@ -84,7 +84,7 @@ def parse(parser, argv):
     options.prog = parser.prog
     logging.getLogger("nnlite").setLevel(logging.ERROR if options.quiet else logging.WARNING)
     try:
-        options.backend = backend()
+        options.backend = current_backend()
     except ValueError as error:
         fail(options.prog, error)
     return options

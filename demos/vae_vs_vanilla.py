@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from autoencoders import code_use
 from autoencoders.architecture import architecture_figure, summary
-from autoencoders.codespace import (
+from autoencoders.code_space import (
     ADVANTAGES,
     DISADVANTAGES,
     conclusion,

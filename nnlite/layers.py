@@ -8,7 +8,7 @@ Letters at the end of a line give the shape that it computes: N batch, I in, O o
 
 import numpy as np
 
-from nnlite import kernels
+from nnlite import backend
 
 
 class Parameter:
@@ -38,7 +38,7 @@ class Parameter:
 
     def add_to_grad(self, a, b):
         """grad += a @ b"""
-        kernels.matmul(a, b, out=self._grad, add=not self._zeros_due)
+        backend.matmul(a, b, out=self._grad, add=not self._zeros_due)
         self._zeros_due = False
 
 
@@ -158,7 +158,7 @@ class Linear(Layer):
         if not np.iscomplexobj(x):
             x = np.asarray(x, W.dtype)
         self._cache = x
-        y = kernels.matmul(x, W.T)  # (N, O)
+        y = backend.matmul(x, W.T)  # (N, O)
         y += b
         return y
 
@@ -177,7 +177,7 @@ class Linear(Layer):
         grad_output = np.asarray(grad_output, W.dtype)  # (N, O)
         self.weight.add_to_grad(grad_output.T, x)  # (O, I)
         self.bias.grad += grad_output.sum(axis=0)  # (O,)
-        return kernels.matmul(grad_output, W) if input_grad else None  # (N, I)
+        return backend.matmul(grad_output, W) if input_grad else None  # (N, I)
 
     def __repr__(self):
         out_features, in_features = self.weight.data.shape
@@ -210,7 +210,7 @@ class Tanh(Layer):
 
     def forward(self, x):
         """y = tanh(x).  Any shape."""
-        y, slope = kernels.tanh(np.asarray(x))
+        y, slope = backend.tanh(np.asarray(x))
         self._cache = slope  # rather than y, for y is the caller's and may be written to
         return y
 

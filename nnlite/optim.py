@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnlite import kernels
+from nnlite import backend
 
 
 class Optimizer:
@@ -65,4 +65,4 @@ class Adam(Optimizer):
         self.t += 1
         m_weight, v_weight = 1 - beta1**self.t, 1 - beta2**self.t
         for p, m, v in zip(self.parameters, self.m, self.v):
-            kernels.adam_step(p.data, p.grad, m, v, beta1, beta2, self.lr / m_weight, v_weight, self.eps)
+            backend.adam_step(p.data, p.grad, m, v, beta1, beta2, self.lr / m_weight, v_weight, self.eps)

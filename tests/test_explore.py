@@ -17,11 +17,11 @@ from PIL import Image, ImageGrab, features
 
 from autoencoders import scale_code
 from autoencoders.images import to_features, to_pixels
-from autoencoders.latent import changes, sentence
+from autoencoders.edits import changes, sentence
 from demos import explore, settings
 from demos.trained import trained
 from demos.window import CHOSEN, DPI, HEIGHT, SIZE, WIDTH, Window
-from nnlite.kernels import backend
+from nnlite.backend import current_backend
 
 FEW = ["--images", "60", "--epochs", "1"]  # 6 of them to validate on
 MODELS = ["autoencoder", "VAE"]
@@ -269,7 +269,7 @@ def test_a_resized_window_is_drawn_anew(window):
     assert drawn.shape == (1000, 1500, 3) and np.array_equal(drawn, on_screen(window))
 
 
-@pytest.mark.skipif(backend() == "numpy", reason="the limit is that of the Numba backend")
+@pytest.mark.skipif(current_backend() == "numpy", reason="the limit is that of the Numba backend")
 def test_the_picture_follows_within_33_milliseconds(window):
     def median():
         times = []
@@ -309,7 +309,7 @@ def error(capsys, *arguments):
 
 def test_without_weights_of_the_same_settings_one_line_names_the_command(explored, out, tmp_path, capsys):
     command = "python -m demos --images 60 --epochs 1 --out"
-    wanted = f"wanted weights of these settings and the {backend()} backend"
+    wanted = f"wanted weights of these settings and the {current_backend()} backend"
     give = "give the options of the run that saved them, or run"
     said = error(capsys, "--picture", "--out", str(tmp_path))
     assert said == f"no {tmp_path}/fcn.npz yet, {wanted}: {give} {command} {tmp_path} first"

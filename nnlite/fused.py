@@ -1,6 +1,6 @@
 """Element-wise passes over large arrays in Numba: each makes one pass of what NumPy makes several of, on all threads.
 
-Arrays are C-contiguous; tanh and squared_error take float32. kernels.py, which calls these, says what each computes.
+Arrays are C-contiguous; tanh and squared_error take float32. backend.py, which calls these, says what each computes.
 """
 
 import numba

@@ -1,6 +1,6 @@
 """The backend switch: each array operation that pays for it exists in Numba and, as a twin, in NumPy.
 
-The Numba side is in matmul.py and passes.py. Here stands what each operation computes, its twin, and which one runs.
+The Numba side is in matmul.py and fused.py. Here stands what each operation computes, its twin, and which one runs.
 """
 
 import functools
@@ -14,7 +14,7 @@ try:
     import numba
     from numba.core import event
 
-    from nnlite import passes
+    from nnlite import fused
     from nnlite.matmul import product
 
     _numba_error = None
@@ -51,7 +51,7 @@ class use_backend:
         _chosen = self._previous
 
 
-def backend():
+def current_backend():
     """The name of the backend in use. Where Numba cannot compile, that is "numpy", and a line on stderr says why.
 
     Raises ValueError if NNLITE_BACKEND names no backend.
@@ -119,7 +119,7 @@ def matmul(a, b, out=None, add=False):
 
 def _in_numba(*arrays):
     """Whether the Numba backend is chosen and takes these arrays: float32, or float64."""
-    return backend() == "numba" and {array.dtype for array in arrays} in ({np.dtype("f4")}, {np.dtype("f8")})
+    return current_backend() == "numba" and {array.dtype for array in arrays} in ({np.dtype("f4")}, {np.dtype("f8")})
 
 
 def _flat(array):
@@ -142,7 +142,7 @@ def tanh(x):
     if x.dtype == np.float32 and _in_numba(x):
         y, slope = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
         with _one_caller:
-            passes.tanh(_flat(x), y.reshape(-1), slope.reshape(-1))
+            fused.tanh(_flat(x), y.reshape(-1), slope.reshape(-1))
         return y, slope
     y = np.tanh(x)
     return y, 1 - y * y
@@ -152,9 +152,9 @@ def mean_squared_error(prediction, target):
     """(loss, grad): the mean of (p - t)^2 over all n elements, and 2/n (p - t). prediction, target: one shape, any."""
     n = prediction.size
     if prediction.dtype == np.float32 and _in_numba(prediction, target):
-        grad, sums = np.empty(prediction.shape, prediction.dtype), np.empty(-(-n // passes.CHUNK))
+        grad, sums = np.empty(prediction.shape, prediction.dtype), np.empty(-(-n // fused.CHUNK))
         with _one_caller:
-            passes.squared_error(_flat(prediction), _flat(target), np.float32(2 / n), grad.reshape(-1), sums)
+            fused.squared_error(_flat(prediction), _flat(target), np.float32(2 / n), grad.reshape(-1), sums)
         return np.float32(sums.sum() / n), grad
     difference = prediction - target
     return np.mean(difference * difference), 2 / n * difference
@@ -169,10 +169,15 @@ def take_levels(images, rows, levels):
     rows = np.asarray(rows)
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or not ((0 <= rows) & (rows < N)).all():
         raise IndexError(f"rows are {rows}, wanted a list of numbers from 0 to {N - 1}")
-    if images.dtype == np.uint8 and images.flags.c_contiguous and levels.shape == (256,) and backend() == "numba":
+    if (
+        images.dtype == np.uint8
+        and images.flags.c_contiguous
+        and levels.shape == (256,)
+        and current_backend() == "numba"
+    ):
         out = np.empty((len(rows), C, H * W), levels.dtype)
         with _one_caller:
-            passes.take_levels(_read_only(images), _flat(rows.astype(np.intp)), _flat(levels), out)
+            fused.take_levels(_read_only(images), _flat(rows.astype(np.intp)), _flat(levels), out)
     else:
         out = levels[np.moveaxis(images[rows], -1, 1)]
     return out.reshape(len(rows), C * H * W)
@@ -192,7 +197,7 @@ def adam_step(p, g, m, v, beta1, beta2, rate, v_weight, eps):
     numbers = [p.dtype.type(number) for number in (beta1, 1 - beta1, beta2, 1 - beta2, rate, 1 / v_weight, eps)]
     if _in_numba(p, g, m, v) and all(array.flags.c_contiguous for array in (p, m, v)):
         with _one_caller:
-            passes.adam_step(p.reshape(-1), _flat(g), m.reshape(-1), v.reshape(-1), *numbers)
+            fused.adam_step(p.reshape(-1), _flat(g), m.reshape(-1), v.reshape(-1), *numbers)
     else:
         _adam_step_in_blocks(p, g, m, v, *numbers)
 

@@ -4,7 +4,7 @@ import pytest
 from autoencoders import make_faces, scale_code
 from autoencoders.faces import RANGES, _paint
 from autoencoders.images import to_features
-from autoencoders.latent import (
+from autoencoders.edits import (
     BACKGROUND,
     FACE,
     PHRASES,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from autoencoders import FCNAutoencoder
-from nnlite import Adam, kernels, mse_loss, use_backend
-from nnlite.kernels import adam_step, backend, matmul, mean_squared_error, take_levels, tanh
-from nnlite.passes import CHUNK
+from nnlite import Adam, backend, mse_loss, use_backend
+from nnlite.backend import adam_step, current_backend, matmul, mean_squared_error, take_levels, tanh
+from nnlite.fused import CHUNK
 
 
 def on_both_backends(function, *arguments):
@@ -22,39 +22,39 @@ def on_both_backends(function, *arguments):
 
 def test_numba_is_the_default(monkeypatch):
     monkeypatch.delenv("NNLITE_BACKEND", raising=False)
-    assert backend() == "numba"
+    assert current_backend() == "numba"
 
 
 def test_the_environment_chooses_the_backend(monkeypatch):
     monkeypatch.setenv("NNLITE_BACKEND", "numpy")
-    assert backend() == "numpy"
+    assert current_backend() == "numpy"
 
 
 def test_use_backend_goes_before_the_environment_and_restores_on_leaving(monkeypatch):
     monkeypatch.setenv("NNLITE_BACKEND", "numpy")
     with use_backend("numba"):
-        assert backend() == "numba"
-    assert backend() == "numpy"
+        assert current_backend() == "numba"
+    assert current_backend() == "numpy"
 
 
 def test_use_backend_restores_what_was_chosen_before():
     with use_backend("numpy"):
         with use_backend("numba"):
             pass
-        assert backend() == "numpy"
+        assert current_backend() == "numpy"
 
 
 def test_use_backend_is_a_setting_too():
     with use_backend("numba"):
         use_backend("numpy")
-        assert backend() == "numpy"
+        assert current_backend() == "numpy"
 
 
 def test_where_numba_may_not_compile_numpy_takes_its_place_and_says_so_once(monkeypatch, caplog):
-    kernels._say.cache_clear()
+    backend._say.cache_clear()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
     with use_backend("numba"):
-        assert [backend(), backend()] == ["numpy", "numpy"]
+        assert [current_backend(), current_backend()] == ["numpy", "numpy"]
     assert caplog.messages == ["nnlite: NUMBA_DISABLE_JIT is set, so NumPy takes the place of Numba"]
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_backend_is_named(monkeypatch):
         use_backend("cuda")
     monkeypatch.setenv("NNLITE_BACKEND", "cuda")
     with pytest.raises(ValueError, match="NNLITE_BACKEND: found 'cuda'"):
-        backend()
+        current_backend()
 
 
 @pytest.mark.parametrize("name", ["numba", "numpy"])
@@ -179,7 +179,7 @@ def test_levels_of_other_arrays_than_images_in_a_row_are_numpys(images, levels):
 
 def test_levels_are_taken_by_the_backend_that_is_chosen(monkeypatch):
     called = []
-    monkeypatch.setattr(kernels.passes, "take_levels", lambda *arrays: called.append(backend()))
+    monkeypatch.setattr(backend.fused, "take_levels", lambda *arrays: called.append(current_backend()))
     list(on_both_backends(take_levels, np.zeros((1, 2, 2, 3), np.uint8), [0], np.zeros(256)))
     assert called == ["numba"]
 
@@ -256,7 +256,7 @@ def python(code, **environment):
     return done.stdout, done.stderr
 
 
-PRODUCT = "import numpy, nnlite.kernels as k; print(k.backend(), k.matmul(*numpy.full((2, 8, 8), 2.0))[0, 0])"
+PRODUCT = "import numpy, nnlite.backend as k; print(k.current_backend(), k.matmul(*numpy.full((2, 8, 8), 2.0))[0, 0])"
 
 
 @pytest.mark.parametrize("line", ["", "raise ImportError('Numba needs NumPy 2.3 or less')", "0 / 0"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autoencoders.codespace import (
+from autoencoders.code_space import (
     ADVANTAGES,
     DISADVANTAGES,
     conclusion,
