@@ -1,10 +1,10 @@
 """Autoencoders of 64x64 colour images, built on nnlite."""
 
 from autoencoders.checkpoint import Checkpoint, CheckpointError, Interrupted
+from autoencoders.edits import scale_code
 from autoencoders.faces import make_faces
 from autoencoders.fcn import FCNAutoencoder
 from autoencoders.images import ImageSet, load_images
-from autoencoders.edits import scale_code
 from autoencoders.noise import gaussian_noise, masking_noise
 from autoencoders.training import History, train
 from autoencoders.vae import VAE, code_use

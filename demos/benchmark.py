@@ -20,8 +20,8 @@ from autoencoders import make_faces
 from autoencoders.figures import benchmark_figure
 from demos import settings
 from demos.contenders import CONTENDERS, FCN_SIZES, STEPS
-from demos.output import Table, save_figure, save_results
 from demos.environment import processor, versions
+from demos.output import Table, save_figure, save_results
 from nnlite import use_backend
 from nnlite.backend import current_backend
 

@@ -10,8 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from autoencoders import scale_code
-from autoencoders.images import to_features
 from autoencoders.edits import changes, scan_elements, sentence
+from autoencoders.images import to_features
 from demos import settings
 from demos.output import save_figure
 from demos.trained import saved

@@ -13,8 +13,8 @@ from PIL import Image
 from autoencoders.architecture import architecture_figure, summary
 from autoencoders.figures import IMAGE
 from demos import denoising, latent_scaling, posterior_collapse, reconstruction, settings, vae_vs_vanilla
-from demos.output import MEAN, Markdown, Table, at, save_figure, save_text, value
 from demos.environment import processor, threads, versions
+from demos.output import MEAN, Markdown, Table, at, save_figure, save_text, value
 from demos.trained import LEARNING_RATE, trained
 
 WITH_PARTS = {

@@ -1,7 +1,7 @@
 """nnlite: a layer library without autograd. Every gradient is written by hand and checked against its definition."""
 
-from nnlite.gradcheck import GradcheckError, gradcheck
 from nnlite.backend import use_backend
+from nnlite.gradcheck import GradcheckError, gradcheck
 from nnlite.layers import Layer, Linear, Parameter, ReLU, Sequential, Tanh
 from nnlite.losses import kl_divergence, mse_loss
 from nnlite.optim import SGD, Adam

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 
 from autoencoders import make_faces, scale_code
-from autoencoders.faces import RANGES, _paint
-from autoencoders.images import to_features
 from autoencoders.edits import (
     BACKGROUND,
     FACE,
@@ -16,6 +14,8 @@ from autoencoders.edits import (
     scan_elements,
     sentence,
 )
+from autoencoders.faces import RANGES, _paint
+from autoencoders.images import to_features
 
 
 @pytest.fixture(scope="module")
