@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from autoencoders import FCNAutoencoder, ImageSet, train
-from nnlite import Adam, backend, mse_loss, use_backend
+from nnlite import Adam, mse_loss, use_backend
+from nnlite.layers import matmul
 
 LR, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
 STEPS = 3  # over which the losses of all contenders must agree
@@ -45,11 +46,11 @@ class Nnlite:
         """The five large products of a step: y = x W^T and dL/dW of the outer layers, and dL/dx of the last one."""
         x, y, W, V, grad_W, grad_V, hidden = _operands(batch)
         return [
-            lambda: backend.matmul(x, W.T),
-            lambda: backend.matmul(hidden.T, x, out=grad_W),
-            lambda: backend.matmul(hidden, V.T),
-            lambda: backend.matmul(y.T, hidden, out=grad_V),
-            lambda: backend.matmul(y, V),
+            lambda: matmul(x, W.T),
+            lambda: matmul(hidden.T, x, out=grad_W),
+            lambda: matmul(hidden, V.T),
+            lambda: matmul(y.T, hidden, out=grad_V),
+            lambda: matmul(y, V),
         ]
 
 

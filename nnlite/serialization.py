@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnlite.layers import misfits
+from nnlite.layers import mismatches
 
 ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
@@ -160,7 +160,7 @@ class Npz:
 
     def read(self, wanted):
         """{name: array}, with the names, shapes and dtypes of the arrays `wanted`."""
-        faults = misfits(self._headers, wanted)
+        faults = mismatches(self._headers, wanted)
         if faults:
             raise Unfit("; ".join(faults))
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
