@@ -5,4 +5,4 @@ from demos import gradients, report, settings
 DEMOS = (*report.DEMOS, gradients, report)
 
 if __name__ == "__main__":
-    settings.start("python -m demos", __doc__, None, *(demo.run for demo in DEMOS))
+    settings.start("python -m demos", __doc__, None, *(demo.run for demo in DEMOS), hidden=())

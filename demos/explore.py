@@ -14,17 +14,18 @@ from autoencoders.edits import changes, scan_elements, sentence
 from autoencoders.images import to_features
 from demos import settings
 from demos.output import save_figure
+from demos.settings import FLAG
 from demos.trained import saved
 from demos.window import DPI, SIZE, Window
 
 RANGED = 1000  # images whose codes the sliders reach
 LARGEST = 1000  # no element is scaled further: the decoder's tanh is saturated by then, and float32 far from its end
-PICTURE = ("--picture", "open no window: save a picture of it, one element of the code times 5, as explore.png")
-UNUSED = ["--element", "--checkpoint-every", "--resume"]
+PICTURE = ("--picture", FLAG, "open no window: save a picture of it, one element of the code times 5, as explore.png")
+OF_TRAINING = ("--element", "--checkpoint-every", "--resume")
 
 
 def main(argv=None):
-    settings.start("python -m demos.explore", __doc__, argv, run, flags=[PICTURE], unused=UNUSED)
+    settings.start("python -m demos.explore", __doc__, argv, run, more=[PICTURE], hidden=OF_TRAINING)
 
 
 def run(options, training_set, validation_set):

@@ -1,8 +1,6 @@
 """Latent scaling: one image's code x with an element, or the whole code, multiplied and divided by 5; what that
 changes, measured; and what the source document says of it, judged over many faces."""
 
-import functools
-
 import numpy as np
 
 from autoencoders import make_faces, scale_code
@@ -12,7 +10,7 @@ from autoencoders.faces import FACTORS
 from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
 from autoencoders.images import to_features, to_pixels
 from demos import settings
-from demos.output import Picture, Table, save_figure, save_results, save_sheet, value
+from demos.output import Heading, Picture, Table, Tiles, save_figure, save_results, save_sheet
 from demos.trained import trained
 
 SCALES = {"/5": 1 / 5, "/2": 1 / 2, "1": 1, "x2": 2, "x5": 5}
@@ -27,15 +25,12 @@ quarter of what the reconstruction has, less what the edit has. It is too small 
 below what a sentence would mention: four grey levels, one in sharpness, a fifth on a factor's scale. The elements of
 a code have no fixed meaning, another seed gives others: the last column names the element for which the claim holds
 most."""
-UNMEASURED = "Not measured is a smile that cannot be read from these pictures."
 SUPPOSED = """They measure fixed places, where a centred face has its eyes, nose, mouth and cheeks: of other pictures
 they say what changed there."""
 
-of = functools.partial(value, "latent_scaling")
-
 
 def main(argv=None):
-    settings.start("python -m demos.latent_scaling", __doc__, argv, run)
+    settings.start("python -m demos.latent_scaling", __doc__, argv, run, hidden=())
 
 
 def run(options, training_set, validation_set):
@@ -66,11 +61,10 @@ def run(options, training_set, validation_set):
     if options.data is None and options.validation is None:  # faces whose factors are known; other ones, to fit it
         images, factors = make_faces(PROBE_FACES, np.random.default_rng((options.seed, 1)))
         probe = FactorProbe(to_features(images), factors, model)
-    measured = {
-        edit: {name: float(change[0]) for name, change in changes(picture, plain, original, probe).items()}
-        for edit, picture in pictures.items()
-        if edit not in ("original", "reconstruction")
-    }
+    edits = {}
+    for edit in list(pictures)[2:]:
+        changed = {name: float(each[0]) for name, each in changes(pictures[edit], plain, original, probe).items()}
+        edits[edit] = {"sentence": sentence(edit, changed), "changes": changed}
     originals = to_features(validation_set[:JUDGED])  # (N, D)
     claims = judge_claims(model, originals, probe=probe)
     results = {
@@ -78,66 +72,81 @@ def run(options, training_set, validation_set):
             {"name": name, "code": codes[name], "largest difference": float(difference)}
             for name, difference in zip(pictures, largest)
         ],
-        "edits": {
-            edit: {"sentence": sentence(edit, changed), "changes": changed} for edit, changed in measured.items()
-        },
+        "edits": edits,
         "probe_r2": {} if probe is None else {name: [probe.r2[name], probe.decoded_r2[name]] for name in probe.r2},
         "faces": len(originals),
         "claims": claims,
         "conclusion": conclusion(claims),
     }
-    save_results(options, "latent_scaling", "Parts of a code, scaled", results, parts(results).values())
+    save_results(options, "latent_scaling", "Parts of a code, scaled", results, parts(results))
 
 
 def parts(results):
-    """What latent_scaling.md and the report say."""
+    """What the terminal, latent_scaling.md and the report say."""
     edits, read, claims = results["edits"], results["probe_r2"], results["claims"]
-    quantities = next(iter(edits.values()))["changes"]
-
-    def changed(head, known):
-        names = [name for name in quantities if (name in read) == known]
-        rows = [[name, *(of("edits", edit, "changes", name, form="+.2f") for edit in edits)] for name in names]
-        return Table([head, *(of("pictures", 2 + place, "name") for place in range(len(edits)))], rows)
-
-    return {
-        "pictures": Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code"),
-        "edits": "x[0] is what the source document calls a code, here that of the first validation image, x[0][k] its"
-        " element k; each is multiplied or divided by five. Each picture is compared with the plain reconstruction;"
-        f" colours are measured in grey levels, 0 to 255{', known factors on their own scale' if read else ''}.",
-        "sentences": [of("edits", edit, "sentence") for edit in edits],
-        "changes": changed("change, grey levels", False),
-        "quantities": [f"{name}: {meaning}" for name, meaning in QUANTITIES.items()],
-        "supposed": "" if read else SUPPOSED,
-        "factors": changed("change, known factor", True),
-        "scales": FACTORS if read else "",
-        "probe": PROBE if read else "",
-        "probed": Table(
-            ["factor", "r², plain", "r², reconstructed"],
-            [[name, *(of("probe_r2", name, k, form=".2f") for k in range(2))] for name in read],
+    measured = next(iter(edits.values()))["changes"]
+    known = [name for name in measured if name in read]
+    said = [
+        "x[0] is what the source document calls a code, here that of the first validation image, x[0][k] its element k;"
+        " each is multiplied or divided by five. Each picture is compared with the plain reconstruction: of the"
+        " difference, grey is no change, a channel is lighter where the picture has more of it (yellow is more red and"
+        " green), and the largest difference, of pixels in [-1, 1], is white or black. Colours are measured in grey"
+        f" levels, 0 to 255{', known factors on their own scale' if read else ''}.",
+        Tiles(
+            Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code"),
+            "latent_pictures.png",
+            ["The picture", "Its difference to the reconstruction"],
+            {picture["name"]: _caption(picture, edits) for picture in results["pictures"]},
         ),
-        "sheet": Picture(
-            "latent_sheet.png", "Each element of the code, scaled; what moves the picture most comes first"
-        ),
-        "claims": "The claims of the source document, a student's report on such an autoencoder, over"
-        " ${/latent_scaling/faces} validation images, each against its own reconstruction:",
-        "verdicts": Table(
-            ["verdict", "claim", "edit", "mean ± std. error", "true for", "most for"],
-            [_verdict(place, row) for place, row in enumerate(claims)],
-        ),
-        "conclusion": "${/latent_scaling/conclusion}",
-        "reading": READING,
-        "few": "With so few images, take the verdicts as a first look." if results["faces"] < ENOUGH else "",
-        "unmeasured": UNMEASURED if any("mean" not in row for row in claims) else "",
-    }
+        _changes("change, grey levels", edits, [name for name in measured if name not in known]),
+        [f"{name}: {meaning}" for name, meaning in QUANTITIES.items()],
+    ]
+    if not read:
+        said.append(SUPPOSED)
+    if known:
+        said.append(_changes("change, known factor", edits, known))
+    if read:
+        rows = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in read.items()]
+        said += [FACTORS, PROBE, Table(["factor", "r², plain", "r², reconstructed"], rows)]
+    said += [
+        Picture("latent_sheet.png", "Each element of the code, scaled; what moves the picture most comes first"),
+        Heading("What the source document says of such edits"),
+        "The claims of the source document, a student's report on such an autoencoder, over"
+        f" {results['faces']} validation images, each against its own reconstruction:",
+        Table(["verdict", "claim", "edit", "mean ± std. error", "true for", "most for"], list(map(_verdict, claims))),
+        results["conclusion"],
+        READING,
+    ]
+    if results["faces"] < ENOUGH:
+        said.append("With so few images, take the verdicts as a first look.")
+    if any("mean" not in row for row in claims):
+        said.append("Not measured is a smile that cannot be read from these pictures.")
+    return said
 
 
-def _verdict(place, row):
-    cells = [of("claims", place, name) for name in ("verdict", "claim", "edit")]
+def _caption(picture, edits):
+    """What is said of a picture beside its name."""
+    name, code, largest = picture["name"], picture["code"], picture["largest difference"]
+    said = [edits[name]["sentence"].removeprefix(f"{name}: ")] if name in edits else []
+    if code:
+        of = "The element" if "][" in name else "Length of the code"
+        said.append(f"{of}: {' → '.join(f'{value:.2f}' for value in code)}.")
+    if largest:
+        said.append(f"Largest difference: {largest:.2f}.")
+    return " ".join(said)
+
+
+def _changes(head, edits, quantities):
+    rows = [[name, *(f"{edit['changes'][name]:+.2f}" for edit in edits.values())] for name in quantities]
+    return Table([head, *edits], rows)
+
+
+def _verdict(row):
+    cells = [row["verdict"], row["claim"], row["edit"], "", "", ""]
     if "mean" in row:
-        mean, error = of("claims", place, "mean", form="+.3g"), of("claims", place, "standard_error", form=".3g")
-        cells += [f"{mean} ± {error}", of("claims", place, "share_true", form=".0%")]
+        cells[3:5] = f"{row['mean']:+.3g} ± {row['standard_error']:.3g}", f"{row['share_true']:.0%}"
     if "best_element" in row:
-        cells.append(f"x[0][{of('claims', place, 'best_element')}], {of('claims', place, 'best_mean', form='+.2f')}")
+        cells[5] = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}"
     return cells
 
 

@@ -1,13 +1,11 @@
-"""What the demos leave in the output folder: figures, results as JSON, and texts that show them.
+"""What a demo leaves behind: figures, its results as JSON, and what it says of them, on the terminal and as Markdown.
 
-A demo declares once what it has to say, in parts: a part is a text, a list of texts, a Table of texts or a Picture.
-Markdown here and Html in report.py write them. No text holds a number itself, but a place where one of the results is
-to stand, such as value("error", "VAE", form=".2f"), which is "${/error/VAE|.2f}" and becomes 0.12.
+What a demo says is a list of parts, in the order in which they are read: a text is a paragraph, a list of texts are
+bullets, and the others are declared here. report.py writes the same parts as HTML.
 """
 
 import json
 import textwrap
-from string import Template
 from typing import NamedTuple
 
 import numpy as np
@@ -20,17 +18,15 @@ from demos.settings import say
 from nnlite.serialization import replacing
 
 SHOWN = 10  # pictures in a row
-MEAN = ".4f ± .5f"  # the format of what mean_and_error() returns
+
+
+class Heading(NamedTuple):
+    text: str
 
 
 class Table(NamedTuple):
-    """A row may lack its last cells. Without rows a table is false, and not written, as is an empty text."""
-
     heads: list
     rows: list
-
-    def __bool__(self):
-        return bool(self.rows)
 
 
 class Picture(NamedTuple):
@@ -38,68 +34,55 @@ class Picture(NamedTuple):
     caption: str
 
 
-def value(*path, form=""):
-    """The place in a text where a value of the results is to stand: ${/its/path|form}, a JSON pointer (RFC 6901)."""
-    pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return f"${{{pointer}|{form}}}"
+class Tiles(NamedTuple):
+    """Pictures with a caption each: {name: text} of each column of the `sheet`, and what each of its rows shows.
+
+    Markdown shows the same pictures by a `figure`.
+    """
+
+    figure: Picture
+    sheet: str
+    rows: list
+    captions: dict
 
 
-def at(results, pointer):
-    """The value that a JSON pointer names."""
-    for step in pointer.split("/")[1:]:
-        step = step.replace("~1", "/").replace("~0", "~")
-        results = results[int(step)] if isinstance(results, list) else results[step]
-    return results
+def markdown(parts):
+    return "\n\n".join(map(_markdown, parts))
 
 
-class Markdown:
-    """Writes parts as Markdown; the values in their places are those of `results`."""
-
-    def __init__(self, results):
-        self.results = results
-
-    def write(self, part):
-        kinds = {Table: self.table, Picture: self.picture, list: self.bullets, str: self.paragraph}
-        return kinds[type(part)](part) if part else ""
-
-    def paragraph(self, text):
-        return textwrap.fill(self.fill(text), 118, break_long_words=False, break_on_hyphens=False)
-
-    def bullets(self, items):
-        return "\n".join(f"- {self.fill(item)}" for item in items)
-
-    def table(self, table):
-        """Its columns are aligned, so that it reads well in a terminal too."""
-        heads, *rows = self.cells(table)
-        widths = [max(map(len, column)) for column in zip(heads, *rows)]
-        lines = [heads, ["-" * width for width in widths], *rows]
-        padded = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
-        return "\n".join(f"| {' | '.join(line)} |" for line in padded)
-
-    def picture(self, picture):
-        return f"![{picture.caption}]({picture.file})"
-
-    def cells(self, table):
-        lines = [[self.fill(cell) for cell in line] for line in (table.heads, *table.rows)]
-        return [line + [""] * (len(table.heads) - len(line)) for line in lines]
-
-    def fill(self, text):
-        return _Text(text).substitute(self)
-
-    def __getitem__(self, place):
-        """What goes into a place; "a ± b" is the format of [mean, standard error], of which the latter may be None."""
-        pointer, _, form = place.partition("|")
-        if " ± " not in form:
-            return self.value(pointer, form)
-        both = [(f"{pointer}/{k}", each) for k, each in enumerate(form.split(" ± "))]
-        return " ± ".join(self.value(*each) for each in both if at(self.results, each[0]) is not None)
-
-    def value(self, pointer, form):
-        return format(at(self.results, pointer), form)
+def _markdown(part):
+    match part:
+        case str():
+            return textwrap.fill(part, 118, break_long_words=False, break_on_hyphens=False)
+        case list():
+            return "\n".join(f"- {item}" for item in part)
+        case Heading(text):
+            return f"## {text}"
+        case Table(heads, rows):
+            return _aligned(heads, rows)
+        case Picture(file, caption):
+            return f"![{caption}]({file})"
+        case Tiles(figure, captions=captions):
+            return markdown([figure, [f"{name}: {text}" for name, text in captions.items()]])
 
 
-class _Text(Template):
-    braceidpattern = r"[^}]+"
+def _aligned(heads, rows):
+    """A table that reads well in a terminal too."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows)]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def mean_and_error(values):
+    """[mean, standard error] of independent values, (N,); the error of one value is None."""
+    return [float(np.mean(values)), standard_error(values) if len(values) > 1 else None]
+
+
+def plus_minus(measured, form=".4f", error_form=".5f"):
+    """The text of what mean_and_error() returns: "0.0046 ± 0.00009"."""
+    mean, error = measured
+    return f"{mean:{form}}" if error is None else f"{mean:{form}} ± {error:{error_form}}"
 
 
 def save_figure(options, name, figure):
@@ -116,6 +99,12 @@ def save_sheet(options, name, rows):
     say(options, f"figure    {options.out / name}")
 
 
+def save_rows(options, name, title, rows):
+    """Save a figure of the first pictures of each row, {name: features (N, D)}."""
+    rows = {row: to_pixels(pictures[:SHOWN]) for row, pictures in rows.items()}
+    save_figure(options, name, picture_rows_figure(title, rows))
+
+
 def save_text(options, name, text):
     """Write a text file into the output folder, whole or not at all, and say so."""
     with replacing(options.out / name) as file:
@@ -123,21 +112,9 @@ def save_text(options, name, text):
     say(options, f"file      {options.out / name}")
 
 
-def save_rows(options, name, title, rows):
-    """Save a figure of the first pictures of each row, {name: features (N, D)}."""
-    rows = {row: to_pixels(pictures[:SHOWN]) for row, pictures in rows.items()}
-    save_figure(options, name, picture_rows_figure(title, rows))
-
-
 def save_results(options, name, heading, results, parts):
-    """Write the results as NAME.json, and their parts as NAME.md under a heading; print those that are no pictures."""
-    markdown = Markdown({name: results})
-    print("\n\n".join(markdown.write(part) for part in parts if part and not isinstance(part, Picture)), end="\n\n")
+    """Print the parts, and write them as NAME.md under a heading, and the results as NAME.json."""
+    said = markdown(parts)
+    print(said, end="\n\n")
     save_text(options, f"{name}.json", json.dumps(results, indent=2))
-    text = "\n\n".join(markdown.write(part) for part in parts if part)
-    save_text(options, f"{name}.md", f"# {heading}\n\n{text}\n")
-
-
-def mean_and_error(values):
-    """[mean, standard error] of independent values, (N,); the error of one value is None."""
-    return [float(np.mean(values)), standard_error(values) if len(values) > 1 else None]
+    save_text(options, f"{name}.md", f"# {heading}\n\n{said}\n")

@@ -5,13 +5,11 @@ a ReLU on both heads. With N images of D values that is 1 / (N D) S + N KL, in t
 the mean of ||x - x_hat||^2: up to a constant, VAE.loss with sigma2 = D / 2 and beta = N.
 """
 
-import functools
-
 from autoencoders import VAE, code_use
 from autoencoders.images import to_features
 from autoencoders.training import reconstruction_errors
 from demos import settings
-from demos.output import MEAN, SHOWN, Picture, Table, mean_and_error, save_results, save_rows, value
+from demos.output import SHOWN, Picture, Table, mean_and_error, plus_minus, save_results, save_rows
 from demos.trained import trained, trained_as
 from nnlite import ReLU, Sequential
 
@@ -20,20 +18,17 @@ MEAN_OF = 4000  # training images
 
 
 def main(argv=None):
-    settings.start("python -m demos.posterior_collapse", __doc__, argv, run, unused=["--element"])
+    settings.start("python -m demos.posterior_collapse", __doc__, argv, run)
 
 
 def run(options, training_set, validation_set):
     vae, _ = trained("vae", options, training_set, validation_set)
-    _, rng = settings.generators(options)
-    course = VAE(rng=rng)
-    course.mu, course.logvar = Sequential(course.mu, ReLU()), Sequential(course.logvar, ReLU())
-    D, N = course.encoder[0].weight.data.shape[1], options.batch_size
+    mean = to_features(training_set[:MEAN_OF]).mean(axis=0)  # (D,)
+    loss = {"sigma2": len(mean) / 2, "beta": options.batch_size}
     course, _ = trained_as(
-        "collapsed", course, rng, options, training_set, validation_set, epochs=EPOCHS, sigma2=D / 2, beta=N
+        "collapsed", _vae_of_the_course, options, training_set, validation_set, epochs=EPOCHS, **loss
     )
     models = {"VAE.loss": vae, "the sample code's loss": course}
-    mean = to_features(training_set[:MEAN_OF]).mean(axis=0)  # (D,)
     results = {
         "epochs": EPOCHS,
         "mean image": mean_and_error(reconstruction_errors(lambda x: mean, validation_set)),
@@ -42,7 +37,13 @@ def run(options, training_set, validation_set):
     x = to_features(validation_set[:SHOWN])  # (N, D)
     rows = {"original": x} | {name: model(x) for name, model in models.items()}
     save_rows(options, "posterior_collapse.png", "Validation images, decoded from mu", rows)
-    save_results(options, "posterior_collapse", "Posterior collapse", results, parts(results).values())
+    save_results(options, "posterior_collapse", "Posterior collapse", results, parts(results))
+
+
+def _vae_of_the_course(rng):
+    model = VAE(rng=rng)
+    model.mu, model.logvar = Sequential(model.mu, ReLU()), Sequential(model.logvar, ReLU())
+    return model
 
 
 def _measured(model, validation_set):
@@ -57,27 +58,20 @@ def _measured(model, validation_set):
 
 
 def parts(results):
-    """What posterior_collapse.md and the report say."""
-    of = functools.partial(value, "posterior_collapse", "models")
+    """What the terminal, posterior_collapse.md and the report say."""
     rows = [
-        [
-            name,
-            of(name, "kl total", form=".2f"),
-            f"{of(name, 'active')} of {of(name, 'elements')}",
-            of(name, "error", form=MEAN),
-        ]
-        for name in results["models"]
+        [name, f"{of['kl total']:.2f}", f"{of['active']} of {of['elements']}", plus_minus(of["error"])]
+        for name, of in results["models"].items()
     ]
-    return {
-        "mistake": "A demonstration of a mistake: a course's sample code averages the squared error over every value"
-        " and sums the KL over the batch, so that the KL outweighs the error; it also bounds mu and logvar below by a"
-        " ReLU. An element is active if its mu differs between images. With none, every image has the same code, the"
-        " posterior has collapsed, and the decoder can at best paint the mean image, whose error is"
-        f" {value('posterior_collapse', 'mean image', form=MEAN)}."
-        " Epochs under this loss: ${/posterior_collapse/epochs}.",
-        "codes": Table(["trained by", "KL, nats", "active elements", "error from mu"], rows),
-        "pictures": Picture("posterior_collapse.png", "Validation images, decoded from mu by a VAE of each loss"),
-    }
+    return [
+        "A demonstration of a mistake: a course's sample code averages the squared error over every value and sums the"
+        " KL over the batch, so that the KL outweighs the error; it also bounds mu and logvar below by a ReLU. An"
+        " element is active if its mu differs between images. With none, every image has the same code, the posterior"
+        " has collapsed, and the decoder can at best paint the mean image, whose error is"
+        f" {plus_minus(results['mean image'])}. Epochs under this loss: {results['epochs']}.",
+        Table(["trained by", "KL, nats", "active elements", "error from mu"], rows),
+        Picture("posterior_collapse.png", "Validation images, decoded from mu by a VAE of each loss"),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,29 +1,26 @@
 """Reconstruction: validation images above what the autoencoder makes of them, the learning curve, and baselines."""
 
-import json
-
 import numpy as np
 
 from autoencoders.figures import contact_sheet_figure, learning_curve_figure, reconstruction_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import reconstruction_errors
 from demos import settings
-from demos.output import save_figure, save_text
+from demos.output import SHOWN, Picture, Table, save_figure, save_results
 from demos.trained import trained
 
-SHOWN = 10
 SHEET = 64
 PCA_IMAGES = 4000  # fitted on at most so many: the time grows with the cube, the error hardly falls
 
 
 def main(argv=None):
-    settings.start("python -m demos.reconstruction", __doc__, argv, run, unused=["--element"])
+    settings.start("python -m demos.reconstruction", __doc__, argv, run)
 
 
 def run(options, training_set, validation_set):
     model, history = trained("fcn", options, training_set, validation_set)
     print(f"{model}\n{sum(parameter.data.size for parameter in model.parameters()):,} parameters\n")
-    errors = reconstruction_errors(model, validation_set)
+    errors = reconstruction_errors(model, validation_set)  # (N,)
     fitted = to_features(training_set[:PCA_IMAGES])  # (N, D)
     components = min(model.encoder[2].weight.data.shape[0], len(fitted) - 1)
     mean_error, pca_error = _pca_errors(fitted, validation_set, components)
@@ -36,12 +33,6 @@ def run(options, training_set, validation_set):
         "pca": float(pca_error),
         "mean image": float(mean_error),
     }
-    save_text(options, "reconstruction.json", json.dumps(results, indent=2))
-    print(f"mean squared error of {len(validation_set)} validation images, pixels in [-1, 1]")
-    print(f"  autoencoder         {errors.mean():.4f}")
-    print(f"  PCA, {components:2} components  {pca_error:.4f}  (fitted on {len(fitted)} training images)")
-    print(f"  mean image          {mean_error:.4f}\n")
-
     originals = validation_set[:SHEET]
     reconstructions = to_pixels(model(to_features(originals)))
     baselines = {f"PCA, {components} components": pca_error, "mean image": mean_error}
@@ -49,6 +40,7 @@ def run(options, training_set, validation_set):
     save_figure(options, "reconstruction.png", first)
     save_figure(options, "contact_sheet.png", contact_sheet_figure(originals, reconstructions))
     save_figure(options, "learning_curve.png", learning_curve_figure(history, baselines))
+    save_results(options, "reconstruction", "Reconstruction", results, parts(results))
 
 
 def _pca_errors(fitted, validation_set, components):
@@ -68,6 +60,25 @@ def _pca_errors(fitted, validation_set, components):
         pca_total += np.sum((difference - difference @ basis @ basis.T) ** 2)
     values = len(validation_set) * fitted.shape[1]
     return mean_total / values, pca_total / values
+
+
+def parts(results):
+    """What the terminal, reconstruction.md and the report say."""
+    return [
+        f"Measured over {results['images']} validation images; PCA is fitted on {results['fitted']:,} training images:",
+        Table(["mean squared error", "pixels in [-1, 1]"], errors(results)),
+        Picture("learning_curve.png", "The learning curve, over the levels of PCA and of the mean image"),
+        Picture("reconstruction.png", "Validation images above their reconstructions"),
+    ]
+
+
+def errors(results):
+    """Rows of a table."""
+    return [
+        ["autoencoder", f"{results['error']:.4f}"],
+        [f"PCA, {results['components']} components", f"{results['pca']:.4f}"],
+        ["mean image", f"{results['mean image']:.4f}"],
+    ]
 
 
 if __name__ == "__main__":

@@ -18,20 +18,63 @@ from autoencoders import Interrupted, load_images
 from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.backend import current_backend
 
-EPOCHS = 24
-QUICK_EPOCHS = 5
-QUICK_IMAGES = 1000
+EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 24, 5, 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 
-def start(prog, description, argv, *demos, flags=(), unused=()):
+def _number(convert, smallest, largest, wanted):
+    """What makes a number of an option's text, for argparse."""
+
+    def read(text):
+        try:
+            value = convert(text)
+        except ValueError:
+            value = math.nan
+        if not smallest <= value <= largest:
+            raise argparse.ArgumentTypeError(f"found {text!r}, wanted {wanted}")
+        return value
+
+    return read
+
+
+positive = _number(int, 1, math.inf, "a whole number, 1 or more")
+_natural = _number(int, 0, math.inf, "a whole number, 0 or more")
+_element = _number(int, 1, LATENT_FEATURES - 1, f"a whole number, 1 to {LATENT_FEATURES - 1}")
+_seconds = _number(float, 0, sys.float_info.max, "a number of seconds, 0 or more")
+
+FLAG, _PATH = {"action": "store_true"}, {"metavar": "PATH"}
+_COUNT, _SEED, _ELEMENT = ({"metavar": "N", "type": kind} for kind in (positive, _natural, _element))
+_SECONDS = {"metavar": "SECONDS", "type": _seconds, "default": 60}
+_OF_ALL = (
+    ("--out", {"metavar": "FOLDER", "type": Path, "default": "out"}, "folder to write to (default: %(default)s)"),
+    ("--seed", _SEED | {"default": 0}, "seed of all random numbers (default: %(default)s)"),
+    ("--quiet", FLAG, "print results and errors alone"),
+)
+_OF_TRAINING = (
+    ("--data", _PATH, "images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)"),
+    ("--validation", _PATH, "images to validate on (default: a tenth of the data, never trained on)"),
+    ("--epochs", _COUNT, f"passes over the images (default: {EPOCHS})"),
+    ("--batch-size", _COUNT | {"default": 64}, "images in a step (default: %(default)s)"),
+    ("--images", _COUNT, f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"),
+    ("--element", _ELEMENT, "element to scale beside element 0 (default: that which changes the picture most)"),
+    ("--checkpoint-every", _SECONDS, "time between two saves of a training's state (default: %(default)s)"),
+    ("--resume", FLAG, "go on with the training that was interrupted in the folder of --out, with the same settings"),
+    ("--quick", FLAG, f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"),
+)
+
+
+def start(prog, description, argv, *demos, more=(), hidden=("--element",)):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other.
 
-    flags: (name, help) of options that this program has beside the shared ones, each false unless it is given.
-    unused: names of shared ones that change nothing here: they are taken, as another demo's command may hold them,
-    but --help leaves them out.
+    more: (name, kind, help) of options that this program has beside the shared ones. hidden: names of shared ones that
+    change nothing here: they are taken, as another demo's command may hold them, but --help leaves them out.
     """
-    options = _parse_training(prog, description, argv, flags, unused)
+    options = parse(parser(prog, description, (*_OF_TRAINING, *more), hidden), argv)
+    backend = ["NNLITE_BACKEND=numpy"] if options.backend == "numpy" else []
+    options.command = shlex.join([*backend, *prog.split(), *(sys.argv[1:] if argv is None else argv)])
+    options.started = time.monotonic()
+    if options.epochs is None:
+        options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
     with one_line_of_errors(prog):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
@@ -41,39 +84,18 @@ def start(prog, description, argv, *demos, flags=(), unused=()):
             demo(options, training_set, validation_set)
 
 
-def say(options, text):
-    """Tell on stderr what happens, unless --quiet. Results go to stdout, by print, and nothing else does."""
-    if not options.quiet:
-        print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def one_line_of_errors(prog):
-    """What may go wrong in a run that was begun well, and a signal that ends it, is one line and an exit status."""
-    try:
-        yield
-    except OSError as error:  # the disk is full, or a folder stands where a file should go
-        fail(prog, f"{error.filename}: {error.strerror}" if error.filename else error)
-    except FloatingPointError as error:
-        fail(prog, error)
-    except MemoryError:
-        fail(prog, "out of memory")
-    except Interrupted as stop:
-        print(f"{prog}: {stop}; the same command with --resume goes on from there", file=sys.stderr)
-        raise SystemExit(128 + stop.signal) from None
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        raise SystemExit(128 + signal.SIGINT) from None
-
-
-def parser(prog, description):
-    """An ArgumentParser with what every demo has: --out, --seed and --quiet."""
-    parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter)
-    add = functools.partial(parser.add_argument, metavar="N")
-    add("--out", metavar="FOLDER", type=Path, default="out", help="folder to write to (default: %(default)s)")
-    add("--seed", type=_natural, default=0, help="seed of all random numbers (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="print results and errors alone")
+def parser(prog, description, more=(), hidden=()):
+    """An ArgumentParser with what every demo has, --out, --seed and --quiet, and `more`; see start()."""
+    wide = functools.partial(argparse.HelpFormatter, max_help_position=22, width=110)
+    parser = _Parser(prog=prog, description=description, formatter_class=wide, allow_abbrev=False)
+    for name, kind, text in (*_OF_ALL, *more):
+        parser.add_argument(name, **kind, help=argparse.SUPPRESS if name in hidden else text)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        fail(self.prog, message)
 
 
 def parse(parser, argv):
@@ -90,37 +112,32 @@ def parse(parser, argv):
     return options
 
 
-def _parse_training(prog, description, argv, flags, unused):
-    """parse() with the options of images and training, `epochs` resolved, the `command`, and when it `started`."""
-    with_training = parser(prog, description)
+def say(options, text):
+    """Tell on stderr what happens, unless --quiet. Results go to stdout, by print, and nothing else does."""
+    if not options.quiet:
+        print(text, file=sys.stderr, flush=True)
 
-    def add(name, text, **kind):
-        with_training.add_argument(name, help=argparse.SUPPRESS if name in unused else text, **kind)
 
-    data = "images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)"
-    add("--data", data, metavar="PATH")
-    add("--validation", "images to validate on (default: a tenth of the data, never trained on)", metavar="PATH")
-    add("--epochs", f"passes over the images (default: {EPOCHS})", metavar="N", type=positive)
-    add("--batch-size", "images in a step (default: %(default)s)", metavar="N", type=positive, default=64)
-    images = f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"
-    add("--images", images, metavar="N", type=positive)
-    element = "element to scale beside element 0 (default: that which changes the picture most)"
-    add("--element", element, metavar="N", type=_element)
-    every = "time between two saves of a training's state (default: %(default)s)"
-    add("--checkpoint-every", every, metavar="SECONDS", type=_seconds, default=60)
-    resume = "go on with the training that was interrupted in the folder of --out, with the same settings"
-    add("--resume", resume, action="store_true")
-    quick = f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"
-    add("--quick", quick, action="store_true")
-    for name, text in flags:
-        add(name, text, action="store_true")
-    options = parse(with_training, argv)
-    backend = ["NNLITE_BACKEND=numpy"] if options.backend == "numpy" else []
-    options.command = shlex.join([*backend, *prog.split(), *(sys.argv[1:] if argv is None else argv)])
-    options.started = time.monotonic()
-    if options.epochs is None:
-        options.epochs = QUICK_EPOCHS if options.quick else EPOCHS
-    return options
+def fail(prog, message):
+    print(f"{prog}: error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def one_line_of_errors(prog):
+    """What may go wrong in a run that was begun well, and a signal that ends it, is one line and an exit status."""
+    try:
+        yield
+    except (OSError, FloatingPointError) as error:  # such as a full disk; a training that diverges
+        fail(prog, f"{error.filename}: {error.strerror}" if getattr(error, "filename", None) else error)
+    except MemoryError:
+        fail(prog, "out of memory")
+    except Interrupted as stop:
+        print(f"{prog}: {stop}; the same command with --resume goes on from there", file=sys.stderr)
+        raise SystemExit(128 + stop.signal) from None
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def make_folder(options):
@@ -131,6 +148,11 @@ def make_folder(options):
             pass
     except OSError as error:
         fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
+
+
+def generators(options):
+    """Two independent Generators of the seed: for the images and for the model."""
+    return np.random.default_rng(options.seed).spawn(2)
 
 
 def _open_images(options):
@@ -146,17 +168,12 @@ def _open_images(options):
         fail(options.prog, f"{validation.name}: found 1 image to validate on, wanted at least 2, for standard errors")
     for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
         say(options, f"{heading:10}{images.name}: {len(images)} to {use} on")
-        if images.unreadable and not (heading == "" and options.validation is None):
+        if images.unreadable and (use == "train" or options.validation is not None):
             say(options, f"          without {unreadable_files(images.unreadable)}")
     steps = math.ceil(len(training) / options.batch_size)
     epochs = f"epochs: {options.epochs}, of {steps} steps; batch size {options.batch_size}; seed {options.seed}"
     say(options, f"training  {epochs}\nbackend   {options.backend}\noutput    {options.out}\n")
     return training, validation
-
-
-def generators(options):
-    """Two independent Generators of the seed: for the images and for the model."""
-    return np.random.default_rng(options.seed).spawn(2)
 
 
 def _load(options):
@@ -166,57 +183,4 @@ def _load(options):
     if count is None and options.quick:
         count = QUICK_IMAGES if options.data is None else min(QUICK_IMAGES, len(load(options.data)))
     images = load(options.data, count=count, rng=rng)
-    if options.validation is None:
-        return images.split(rng)
-    return images, load(options.validation)
-
-
-class _HelpFormatter(argparse.HelpFormatter):
-    def __init__(self, prog):
-        super().__init__(prog, max_help_position=22, width=110)
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **settings):
-        super().__init__(allow_abbrev=False, **settings)
-
-    def error(self, message):
-        fail(self.prog, message)
-
-
-def fail(prog, message):
-    print(f"{prog}: error: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def positive(text):
-    return _integer(text, 1)
-
-
-def _natural(text):
-    return _integer(text, 0)
-
-
-def _element(text):
-    return _integer(text, 1, LATENT_FEATURES - 1)
-
-
-def _seconds(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"found {text!r}, wanted a number of seconds, 0 or more")
-    return value
-
-
-def _integer(text, smallest, largest=math.inf):
-    try:
-        value = int(text)
-    except ValueError:
-        value = smallest - 1
-    if not smallest <= value <= largest:
-        limits = f"{smallest} to {largest}" if largest < math.inf else f"{smallest} or more"
-        raise argparse.ArgumentTypeError(f"found {text!r}, wanted a whole number, {limits}")
-    return value
+    return images.split(rng) if options.validation is None else (images, load(options.validation))

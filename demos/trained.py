@@ -7,23 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+import autoencoders
 import nnlite
-from autoencoders import (
-    VAE,
-    Checkpoint,
-    CheckpointError,
-    FCNAutoencoder,
-    History,
-    faces,
-    fcn,
-    gaussian_noise,
-    images,
-    noise,
-    objectives,
-    train,
-    training,
-    vae,
-)
+from autoencoders import VAE, Checkpoint, CheckpointError, FCNAutoencoder, History, gaussian_noise, train
 from autoencoders.checkpoint import checksum
 from demos import settings
 from demos.output import save_text
@@ -32,12 +18,10 @@ from nnlite import save_weights
 from nnlite.serialization import MAX_TEXT, delete_abandoned, is_temporary, open_file, open_npz
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
-_FILES = [
-    *sorted(Path(nnlite.__file__).parent.glob("*.py")),
-    *(module.__file__ for module in (faces, fcn, images, noise, objectives, training, vae, settings)),
-    __file__,
-]
-SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()
+_SOURCE = [*sorted(Path(nnlite.__file__).parent.glob("*.py")), Path(__file__), Path(settings.__file__)]
+for _name in ("faces", "fcn", "images", "noise", "objectives", "training", "vae"):
+    _SOURCE.append(Path(autoencoders.__file__).with_name(f"{_name}.py"))
+SOURCE = hashlib.sha256(b"".join(file.read_bytes() for file in _SOURCE)).hexdigest()
 
 LEARNING_RATE = 1e-3  # of the first epoch
 NOISE = 0.5  # standard deviation, pixels in [-1, 1]
@@ -50,33 +34,34 @@ MODELS = {  # the class, and what train() is told beside the options
 
 def trained(name, options, training_set, validation_set):
     """(model, history) of one of MODELS, as trained_as() returns them."""
-    _, rng = settings.generators(options)
-    model_class, extra = MODELS[name]
-    return trained_as(name, model_class(rng=rng), rng, options, training_set, validation_set, **extra)
+    build, extra = MODELS[name]
+    return trained_as(name, build, options, training_set, validation_set, **extra)
 
 
-def trained_as(name, model, rng, options, training_set, validation_set, *, epochs=None, **extra):
+def trained_as(name, build, options, training_set, validation_set, *, epochs=None, **extra):
     """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
 
+    build: rng -> model. extra: what train() is told beside the options.
     NAME.npz will hold the weights, NAME.json the settings and the history without its best_weights. Until then,
     NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
     """
-    weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
-    wanted = _settings(options, training_set, validation_set, model, **extra) | {"epochs": epochs or options.epochs}
-    checkpoint = Checkpoint(
-        options.out / f"{name}.checkpoint.npz",
-        every=options.checkpoint_every,
-        resume=options.resume,
-        settings=wanted,
-    )
-    delete_abandoned(checkpoint.path)
-    try:
-        history = _read(name, model, options, wanted)
+    _, rng = settings.generators(options)
+    model = build(rng=rng)
+    weights = options.out / f"{name}.npz"
+    wanted = _settings(options, training_set, validation_set, model, extra) | {"epochs": epochs or options.epochs}
+    state = weights.with_suffix(".checkpoint.npz")
+    checkpoint = Checkpoint(state, every=options.checkpoint_every, resume=options.resume, settings=wanted)
+    delete_abandoned(state)
+    history, reason = _read(weights, model, wanted)
+    if history is not None:
         say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
         return model, history
-    except LookupError as error:
-        reason = error
-    say(options, f"weights   {_beginning(checkpoint, reason)}")
+    said = f"training: {reason}"
+    if state.exists() and options.resume:
+        said = f"training goes on from {state}"
+    elif state.exists():
+        said = f"training anew: {reason}; this will overwrite {state}, with which --resume would go on"
+    say(options, f"weights   {said}")
     start = time.perf_counter()
     try:
         history = train(
@@ -94,8 +79,9 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
     except CheckpointError as error:
         settings.fail(options.prog, f"{error}; without --resume, the training begins anew and overwrites it")
     save_weights(weights, model)
-    saved = {"settings": wanted, "history": history.curves()}
-    save_text(options, record.name, json.dumps(saved | {"checksum": _checksum(saved, model.state_dict())}, indent=2))
+    record = {"settings": wanted, "history": history.curves()}
+    record["checksum"] = checksum(json.dumps(record), model.state_dict())
+    save_text(options, f"{name}.json", json.dumps(record, indent=2))
     checkpoint.delete()
     say(options, f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}")
     return model, history
@@ -103,53 +89,37 @@ def trained_as(name, model, rng, options, training_set, validation_set, *, epoch
 
 def saved(name, options, training_set, validation_set):
     """The model that trained() left in the output folder; LookupError, which says why, if it would train one."""
-    model_class, extra = MODELS[name]
-    model = model_class(rng=np.random.default_rng(0))
-    _read(name, model, options, _settings(options, training_set, validation_set, model, **extra))
+    build, extra = MODELS[name]
+    model = build(rng=np.random.default_rng(0))
+    wanted = _settings(options, training_set, validation_set, model, extra)
+    history, reason = _read(options.out / f"{name}.npz", model, wanted)
+    if history is None:
+        raise LookupError(reason)
     return model
 
 
-def _read(name, model, options, wanted):
-    """The History of the settings `wanted`, and into `model` its weights; LookupError if there are none to use."""
-    weights, record = options.out / f"{name}.npz", options.out / f"{name}.json"
+def _read(weights, model, wanted):
+    """(history, None) of a training by the settings `wanted`, its weights in `model`; or (None, why there is none)."""
     try:
-        with open_file(record) as file:
-            saved = json.loads(file.read(MAX_TEXT))
-        if saved["settings"] == wanted:
-            return _load(saved, weights, model)
-        reason = f"{weights} was trained by other settings"
+        with open_file(weights.with_suffix(".json")) as file:
+            record = json.loads(file.read(MAX_TEXT))
+        if record["settings"] != wanted:
+            return None, f"{weights} was trained by other settings"
+        with open_npz(weights) as npz:
+            arrays = npz.read(model.state_dict())
+        if record.pop("checksum") != checksum(json.dumps(record), arrays):
+            raise ValueError("they are not of one training")
+        model.load_state_dict(arrays)
+        return History(**record["history"]), None
     except FileNotFoundError:
-        reason = f"no {weights} yet"
+        return None, f"no {weights} yet"
     except Exception as error:  # JSON may hold anything
         if is_temporary(error):
             raise
-        reason = f"{weights} or its record is damaged ({error})"
-    raise LookupError(reason)
+        return None, f"{weights} or its record is damaged ({error})"
 
 
-def _load(saved, weights, model):
-    """The History of a record, and into `model` the weights that it is of. Raises an exception if they do not fit."""
-    with open_npz(weights) as npz:
-        arrays = npz.read(model.state_dict())
-    if saved.pop("checksum") != _checksum(saved, arrays):
-        raise ValueError("they are not of one training")
-    model.load_state_dict(arrays)
-    return History(**saved["history"])
-
-
-def _checksum(saved, arrays):
-    return checksum(json.dumps(saved), arrays)
-
-
-def _beginning(checkpoint, reason):
-    if not checkpoint.path.exists():
-        return f"training: {reason}"
-    if checkpoint.resume:
-        return f"training goes on from {checkpoint.path}"
-    return f"training anew: {reason}; this will overwrite {checkpoint.path}, with which --resume would go on"
-
-
-def _settings(options, training_set, validation_set, model, **extra):
+def _settings(options, training_set, validation_set, model, extra):
     """All that decides the weights: the options, the files' state, the model, what train() is told, and the source."""
     return {
         "data": _state(options.data),
