@@ -1,8 +1,18 @@
+import contextlib
+import io
+import json
+import runpy
 import signal
+from pathlib import Path
+from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
+
+from demos import latent_scaling
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
@@ -27,3 +37,48 @@ class Rows:
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         for start in range(0, len(self), batch_size):
             yield self.array[order[start : start + batch_size]]
+
+
+SMALL = ("--images", "200", "--epochs", "3")
+
+
+class SmallRun(NamedTuple):
+    """What `python -m demos` left: its folder, what it printed, and {file name: Figure}."""
+
+    folder: Path
+    out: str
+    err: str
+    figures: dict
+
+    def results(self, name):
+        return json.loads((self.folder / f"{name}.json").read_text())
+
+
+@contextlib.contextmanager
+def one_thread():
+    """For products that are too small to be shared: of two threads each would wait for the other most of the time."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """One run of all demos."""
+    folder, figures, savefig = tmp_path_factory.mktemp("small_run"), {}, Figure.savefig
+    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+
+    def save_and_keep(figure, file, **settings):
+        figures[Path(file.name).name.partition(".png")[0] + ".png"] = figure
+        savefig(figure, file, **settings)
+
+    with pytest.MonkeyPatch.context() as patch, one_thread():
+        patch.setattr(Figure, "savefig", save_and_keep)
+        patch.setattr(latent_scaling, "PROBE_FACES", 100)
+        patch.setattr("sys.argv", ["demos", *SMALL, "--out", str(folder)])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            runpy.run_module("demos", run_name="__main__")
+    return SmallRun(folder, *(stream.buffer.getvalue().decode() for stream in (out, err)), figures)

@@ -1,43 +1,28 @@
+import functools
 import json
+import logging
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from conftest import SMALL, one_thread
+from matplotlib.figure import Figure
 from PIL import Image
 
 from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, objectives
 from autoencoders.images import to_features
-from demos import (
-    benchmark,
-    denoising,
-    gradients,
-    latent_scaling,
-    posterior_collapse,
-    reconstruction,
-    settings,
-    vae_vs_vanilla,
-)
-from demos.output import Markdown
-from demos.trained import trained_as
+from demos import benchmark, denoising, gradients, latent_scaling, reconstruction, settings
+from demos.output import markdown
+from demos.trained import MODELS, trained, trained_as
 from nnlite import Tanh, load_weights
 
-QUICK = ["--images", "24", "--epochs", "1"]
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    return tmp_path_factory.mktemp("out")
-
-
-@pytest.fixture(autouse=True)
-def a_small_probe(monkeypatch):
-    monkeypatch.setattr(latent_scaling, "PROBE_FACES", 100)
+FEW = ("--images", "24", "--epochs", "1")
+small_fcn = functools.partial(FCNAutoencoder, hidden_features=4)
 
 
 @pytest.fixture
@@ -56,13 +41,29 @@ def pictures(tmp_path, monkeypatch):
     return tmp_path / "folder"
 
 
-def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
-    command = [sys.executable, "-m", "demos", *QUICK, "--out", str(tmp_path / "out")]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stderr.startswith("images    embedded faces: 22 to train on")
-    assert (run.stderr.count("trained in"), run.stderr.count("reused")) == (4, 5)
-    assert "every gradient is right" in run.stdout
-    written = {path.name for path in (tmp_path / "out").iterdir()}
+@pytest.fixture
+def train(monkeypatch, tmp_path):
+    """train(*arguments, name="out"): a demo that does no more than train a small autoencoder into tmp_path / name."""
+    monkeypatch.setitem(MODELS, "fcn", (small_fcn, {}))
+
+    def train(*arguments, name="out", demo=lambda *given: trained("fcn", *given)):
+        settings.start("demo", "", [*FEW, "--out", str(tmp_path / name), *arguments], demo)
+
+    return train
+
+
+def stopped_with(demo, *arguments):
+    """The exit status of a demo that is to end itself."""
+    with pytest.raises(SystemExit) as stopped:
+        demo(*arguments)
+    return stopped.value.code
+
+
+def test_all_demos_run_one_after_the_other_and_share_the_weights(small_run):
+    assert small_run.err.startswith("images    embedded faces: 180 to train on")
+    assert (small_run.err.count("trained in"), small_run.err.count("reused")) == (4, 5)
+    assert re.findall(r"\[(\d)/7\]", small_run.err) == list("1234567")
+    assert "every gradient is right" in small_run.out
     assert {
         "contact_sheet.png",
         "reconstruction.png",
@@ -76,51 +77,50 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(tmp_path):
         "vae_scan.png",
         "denoising.png",
         "posterior_collapse.png",
+        "step_size.png",
         "fcn_architecture.png",
         "report.json",
         "report.html",
-    } < written
-    assert run.stdout.endswith(f"report    {tmp_path}/out/report.html\n")
+    } < {path.name for path in small_run.folder.iterdir()}
+    assert small_run.out.endswith(f"report    {small_run.folder}/report.html\n")
 
 
-def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(out):
-    vae_vs_vanilla.main([*QUICK, "--out", str(out)])
-    found = json.loads((out / "vae_vs_vanilla.json").read_text())
+def test_the_sentences_on_the_vae_follow_from_the_numbers_beside_them(small_run):
+    found = small_run.results("vae_vs_vanilla")
     nearest, error, moved = found["nearest real image"], found["reconstruction"], found["error of moved codes"]
     at_1 = found["moved by"].index(1)
     growth = {name: moved[name][at_1][0] - moved[name][0][0] for name in ("vanilla", "VAE")}
+    fitted, sample = nearest["sample, vanilla, fitted normal"][0], nearest["sample, VAE, N(0, I)"][0]
     expected = {
         "pictures between two codes": nearest["halfway, vanilla"][0] - nearest["halfway, VAE"][0],
-        "samples of N(0, I)": nearest["sample, vanilla, N(0, I)"][0] - nearest["sample, VAE, N(0, I)"][0],
-        "a comparison with samples of a normal distribution fitted to the vanilla codes": nearest[
-            "sample, vanilla, fitted normal"
-        ][0]
-        - nearest["sample, VAE, N(0, I)"][0],
+        "samples of N(0, I)": nearest["sample, vanilla, N(0, I)"][0] - sample,
+        "a comparison with samples of a normal distribution fitted to the vanilla codes": fitted - sample,
         "pictures of disturbed codes": growth["vanilla"] - growth["VAE"],
         "reconstructions from the mean": error["VAE"][0] - error["vanilla"][0],
         "reconstructions from a sample": error["VAE, sampled"][0] - error["vanilla"][0],
     }
-    for each in found["advantages"] + found["disadvantages"]:
-        assert np.isclose(each["mean"], expected[each["name"]], atol=1e-6)
+    said = {each["name"]: each["mean"] for each in found["advantages"] + found["disadvantages"]}
+    assert said == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_the_vae_is_compared_with_is_not_the_same_twice(small_run):
+    found = small_run.results("vae_vs_vanilla")
+    error, moved = found["reconstruction"], found["error of moved codes"]
     assert moved["VAE"][0] == error["VAE"] != error["VAE, sampled"] and moved["vanilla"][0] == error["vanilla"]
-    distances = [mean for mean, _ in nearest.values()]
+    distances = [mean for mean, _ in found["nearest real image"].values()]
     assert len(set(distances)) == len(distances) and min(distances) > 0  # no two are of the same pictures, none of real
     sharp = found["high frequencies"]
     assert sharp["another real image"][0] == pytest.approx(1) and sharp["the same, blurred"][0] < 0.5
 
 
-def test_the_denoising_autoencoder_is_measured_against_the_clean_image(out):
-    denoising.main([*QUICK, "--out", str(out)])
-    found = json.loads((out / "denoising.json").read_text())
-    record = json.loads((out / "fcn.json").read_text())
+def test_the_denoising_autoencoder_is_measured_against_the_clean_image(small_run):
+    found, record = small_run.results("denoising"), small_run.results("fcn")
     assert np.isclose(found["error"]["vanilla"][0][0], record["history"]["validation_loss"][-1], rtol=1e-5)
     at = found["noise"].index(0.5)
     difference = found["error"]["vanilla"][at][0] - found["error"]["denoising"][at][0]
     assert np.isclose(found["with noise"]["mean"], difference, atol=1e-6)
-    vanilla, denoiser = (FCNAutoencoder(rng=np.random.default_rng(0)) for _ in range(2))
-    load_weights(out / "fcn.npz", vanilla)
-    load_weights(out / "dae.npz", denoiser)
-    assert not np.array_equal(vanilla.encoder[0].weight.data, denoiser.encoder[0].weight.data)
+    vanilla, denoiser = (np.load(small_run.folder / f"{name}.npz")["encoder.0.weight"] for name in ("fcn", "dae"))
+    assert not np.array_equal(vanilla, denoiser)
 
 
 @pytest.mark.parametrize("sign, said", [(1, "error is lower than"), (-1, "error is higher than")])
@@ -128,41 +128,38 @@ def test_a_denoising_autoencoder_that_is_worse_is_called_worse(sign, said):
     assert said in denoising.GAIN.say(sign * np.array([0.1, 0.2, 0.3]))["sentence"]
 
 
-def test_under_the_sample_codes_loss_no_element_stays_active(out):
-    posterior_collapse.main(["--images", "200", "--epochs", "3", "--out", str(out / "collapse")])
-    found = json.loads((out / "collapse" / "posterior_collapse.json").read_text())["models"]
+def test_under_the_sample_codes_loss_no_element_stays_active(small_run):
+    found = small_run.results("posterior_collapse")["models"]
     assert found["the sample code's loss"]["active"] == 0 < found["VAE.loss"]["active"]
     assert sum(found["the sample code's loss"]["kl"]) < 0.1 < sum(found["VAE.loss"]["kl"])
 
 
-def test_reconstruction_prints_the_model_and_its_error_beside_the_baselines(out, capsys):
-    reconstruction.main([*QUICK, "--out", str(out)])
-    printed = capsys.readouterr().out
+def test_reconstruction_prints_the_model_and_its_error_beside_the_baselines(small_run):
+    printed = small_run.out[: small_run.out.index("x[0]")]
     assert "(2): Linear(in_features=512, out_features=24, bias=True)" in printed and "12,620,824 parameters" in printed
     for name in ("autoencoder", r"PCA, \d+ components", "mean image"):
-        assert re.search(rf"{name} +0\.\d{{4}}", printed)
+        assert re.search(rf"{name} +\| 0\.\d{{4}}", printed)
 
 
-def test_what_happens_is_told_on_stderr_and_results_alone_go_to_stdout(out, capsys):
-    reconstruction.main([*QUICK, "--out", str(out)])
+def test_what_happens_is_told_on_stderr_and_results_alone_go_to_stdout(small_run, capsys):
+    for told in ("images    ", "training  ", "backend   ", "weights   ", "figure    ", "file      "):
+        assert f"\n{told}" in f"\n{small_run.err}" and f"\n{told}" not in f"\n{small_run.out}"
+    reconstruction.main([*SMALL, "--quiet", "--out", str(small_run.folder)])
     printed = capsys.readouterr()
-    for told in ("images    ", "training  ", "backend   ", "weights   ", "figure    "):
-        assert told in printed.err and told not in printed.out
-    reconstruction.main([*QUICK, "--quiet", "--out", str(out)])
-    assert capsys.readouterr() == (printed.out, "")
+    assert small_run.out.startswith(printed.out) and printed.err == ""
 
 
-def test_quiet_shows_no_bar_on_a_terminal_either(pictures, tmp_path, capsys, monkeypatch):
+def test_quiet_shows_no_bar_on_a_terminal_either(pictures, train, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    data = ["--data", str(pictures), "--out", str(tmp_path / "out")]
-    reconstruction.main(["--epochs", "1", "--quiet", *data])
+    train("--quiet", "--images", "12", "--data", str(pictures))
     assert capsys.readouterr().err == ""
 
 
-def test_quiet_is_quiet_while_the_kernels_are_compiled_too(tmp_path):
-    command = [sys.executable, "-m", "demos.gradients", "--quiet", "--out", str(tmp_path)]
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr == ""
+@pytest.mark.parametrize("arguments, said", [([], "a compilation"), (["--quiet"], None)])
+def test_quiet_is_quiet_while_the_kernels_are_compiled_too(arguments, said, caplog):
+    settings.parse(settings.parser("demo", ""), arguments)
+    logging.getLogger("nnlite").warning("a compilation")
+    assert caplog.messages == ([] if said is None else [said])
 
 
 def test_pca_with_as_many_components_as_the_data_has_leaves_no_error(rng):
@@ -186,71 +183,58 @@ def test_pca_of_few_distinct_images_is_no_worse_than_their_mean(rng):
         assert pca_error <= mean_error * (1 + 1e-6)
 
 
-def test_a_folder_where_a_figure_should_go_is_one_line_and_exit_status_2(out, capsys):
-    (out / "blocked" / "latent_scaling.png").mkdir(parents=True)
-    with pytest.raises(SystemExit) as stopped:
-        latent_scaling.main([*QUICK, "--quiet", "--out", str(out / "blocked")])
-    printed = capsys.readouterr().err
-    assert stopped.value.code == 2 and printed.count("\n") == 1 and "latent_scaling.png" in printed
+def test_a_folder_where_a_file_should_go_is_one_line_and_exit_status_2(train, tmp_path, capsys):
+    (tmp_path / "out" / "fcn.npz").mkdir(parents=True)
+    assert stopped_with(train, "--quiet") == 2
+    assert capsys.readouterr().err == f"demo: error: {tmp_path}/out/fcn.npz: Is a directory\n"
 
 
-def test_weights_of_other_settings_are_not_reused(out, capsys):
+def test_weights_of_other_settings_are_not_reused(train, capsys):
     for seed, expected in (("0", "trained in"), ("0", "reused"), ("1", "trained in"), ("0", "trained in")):
-        latent_scaling.main([*QUICK, "--seed", seed, "--out", str(out / "other")])
+        train("--seed", seed)
         assert expected in capsys.readouterr().err
 
 
-def test_a_damaged_record_or_damaged_weights_are_trained_again(out, capsys):
+def test_a_damaged_record_or_damaged_weights_are_trained_again(train, tmp_path, capsys):
     for name in ("fcn.json", "fcn.npz"):
-        latent_scaling.main([*QUICK, "--out", str(out / "damaged")])
-        (out / "damaged" / name).write_bytes(b"{")
+        train()
+        (tmp_path / "out" / name).write_bytes(b"{")
         capsys.readouterr()
-        latent_scaling.main([*QUICK, "--out", str(out / "damaged")])
-        assert "trained in" in capsys.readouterr().err
+        train()
+        assert "is damaged" in (said := capsys.readouterr().err) and "trained in" in said
 
 
-def test_weights_that_are_not_of_the_record_beside_them_are_trained_again(out, capsys):
+def test_weights_that_are_not_of_the_record_beside_them_are_trained_again(train, tmp_path, capsys):
     for seed in "01":
-        latent_scaling.main([*QUICK, "--seed", seed, "--out", str(out / seed)])
-    shutil.copy(out / "1" / "fcn.npz", out / "0" / "fcn.npz")
-    latent_scaling.main([*QUICK, "--out", str(out / "0")])
+        train("--seed", seed, name=seed)
+    shutil.copy(tmp_path / "1" / "fcn.npz", tmp_path / "0" / "fcn.npz")
+    train(name="0")
     assert "is damaged (they are not of one training)" in capsys.readouterr().err
 
 
-def test_weights_of_another_loss_are_not_reused(out, capsys):
+def test_weights_of_another_loss_are_not_reused(train, capsys):
+    build = functools.partial(VAE, hidden_features=4)
     for beta in (1.0, 64.0):
-
-        def demo(options, *image_sets, beta=beta):
-            rng = np.random.default_rng(0)
-            trained_as("vae", VAE(rng=rng), rng, options, *image_sets, beta=beta)
-
-        settings.start("demo", "", [*QUICK, "--out", str(out / "loss")], demo)
+        train(demo=lambda *given, beta=beta: trained_as("vae", build, *given, beta=beta))
         assert "trained in" in capsys.readouterr().err
 
 
-def test_the_record_holds_settings_and_history(out):
-    latent_scaling.main([*QUICK, "--out", str(out)])
-    record = json.loads((out / "fcn.json").read_text())
-    assert record["settings"]["epochs"] == len(record["history"]["validation_loss"]) == 1
+def test_the_record_holds_settings_and_history(small_run):
+    record = small_run.results("fcn")
+    assert record["settings"]["epochs"] == len(record["history"]["validation_loss"]) == 3
 
 
-def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(pictures, tmp_path, capsys):
+def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(pictures, train, capsys):
     (pictures / "broken.png").write_bytes(b"no picture")
-    latent_scaling.main(["--epochs", "1", "--data", str(pictures), "--out", str(tmp_path / "out")])
-    printed = capsys.readouterr().err
-    assert "10 to train on\n          without 1 unreadable file: broken.png" in printed
+    train("--images", "12", "--data", str(pictures))
+    assert "10 to train on\n          without 1 unreadable file: broken.png" in capsys.readouterr().err
 
 
-def test_sentences_changes_and_claims_are_printed_and_written(out, capsys):
-    latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
-    printed, written = capsys.readouterr().out, (out / "latent_scaling.md").read_text()
-    results = json.loads((out / "latent_scaling.json").read_text())
-    pictures = re.findall(r"!\[.*\]\(latent_\w+.png\)\n\n", written)
-    text = written.removeprefix("# Parts of a code, scaled\n\n")
-    for picture in pictures:
-        text = text.replace(picture, "")
-    assert len(pictures) == 2 and printed == f"{text}\n"
-    assert list(results["edits"]) == ["x[0][0]*5", "x[0][0]/5", "x[0][3]*5", "x[0][3]/5", "x[0]*5", "x[0]/5"]
+def test_sentences_changes_and_claims_are_printed_and_written(small_run):
+    results, written = (small_run.results("latent_scaling"), (small_run.folder / "latent_scaling.md").read_text())
+    assert written.removeprefix("# Parts of a code, scaled\n\n") in small_run.out
+    element = list(results["edits"])[2].removesuffix("*5")
+    assert list(results["edits"]) == ["x[0][0]*5", "x[0][0]/5", f"{element}*5", f"{element}/5", "x[0]*5", "x[0]/5"]
     for edit in results["edits"].values():
         assert edit["sentence"] in written
         assert f"{edit['changes']['brightness']:+.2f}" in written
@@ -258,70 +242,60 @@ def test_sentences_changes_and_claims_are_printed_and_written(out, capsys):
         assert re.search(rf"{row['verdict']} +\| {re.escape(row['claim'])} +\| {re.escape(row['edit'])}", written)
 
 
-def test_what_is_written_of_an_edit_is_what_the_saved_weights_make_of_it(out):
-    latent_scaling.main([*QUICK, "--element", "3", "--out", str(out)])
-    results = json.loads((out / "latent_scaling.json").read_text())
+def test_what_is_written_of_an_edit_is_what_the_saved_weights_make_of_it(small_run):
+    results = small_run.results("latent_scaling")
     model = FCNAutoencoder(rng=np.random.default_rng(0))
-    load_weights(out / "fcn.npz", model)
+    load_weights(small_run.folder / "fcn.npz", model)
     rng, _ = np.random.default_rng(0).spawn(2)
-    _, validation = load_images(count=24, rng=rng).split(rng)
+    _, validation = load_images(count=200, rng=rng).split(rng)
     code = model.encoder(to_features(validation[:1]))
     plain = model.decoder(code)
-    for edit, scaled in (
-        ("x[0]*5", code * 5),
-        ("x[0]/5", code / 5),
-        ("x[0][0]*5", code * np.where(np.arange(24) == 0, 5, 1)),
-        ("x[0][3]/5", code / np.where(np.arange(24) == 3, 5, 1)),
-    ):
-        picture = next(each for each in results["pictures"] if each["name"] == edit)
-        lengths = [np.linalg.norm(c) if "][" not in edit else c[0, int(edit[5])] for c in (code, scaled)]
-        assert np.allclose(picture["code"], lengths)
-        assert np.isclose(picture["largest difference"], np.abs(model.decoder(scaled) - plain).max(), rtol=1e-4)
-        picture = next(each for each in results["pictures"] if each["name"] == edit)
-        lengths = [np.linalg.norm(c) if "][" not in edit else c[0, int(edit[5])] for c in (code, scaled)]
-        assert np.allclose(picture["code"], lengths)
-        assert np.isclose(picture["largest difference"], np.abs(model.decoder(scaled) - plain).max(), rtol=1e-4)
-        red, green, blue = ((model.decoder(scaled) - plain) * 127.5).reshape(3, -1).mean(axis=1)
-        changed = results["edits"][edit]["changes"]
+    assert results["faces"] == len(validation)
+    for picture in results["pictures"][2:]:
+        element, sign = re.fullmatch(r"x\[0\](?:\[(\d+)\])?(.)5", picture["name"]).groups()
+        scaled, of = code.copy(), slice(None) if element is None else int(element)
+        scaled[0, of] *= 5 if sign == "*" else 1 / 5
+        assert np.allclose(
+            picture["code"], [np.linalg.norm(c) if element is None else c[0, of] for c in (code, scaled)]
+        )
+        difference = model.decoder(scaled) - plain
+        assert np.isclose(picture["largest difference"], np.abs(difference).max(), rtol=1e-4)
+        red, green, blue = (difference * 127.5).reshape(3, -1).mean(axis=1)
+        changed = results["edits"][picture["name"]]["changes"]
         assert np.isclose(changed["brightness"], 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-2)
         assert np.isclose(changed["redness"], red - (green + blue) / 2, atol=1e-2)
-    assert results["faces"] == len(validation)
 
 
-def test_on_photographs_a_smile_is_not_measured(images, tmp_path):
-    latent_scaling.main(["--epochs", "1", "--data", str(images), "--validation", str(images), "--out", str(tmp_path)])
-    claims = json.loads((tmp_path / "latent_scaling.json").read_text())["claims"]
-    unmeasured = [row["claim"] for row in claims if row["verdict"] == "not measured"]
+def test_on_photographs_a_smile_is_not_measured_and_the_second_element_may_be_chosen(
+    train, images, tmp_path, monkeypatch
+):
+    data = ["--images", "12", "--data", str(images), "--validation", str(images)]
+    monkeypatch.setattr(latent_scaling, "latent_sheet_figure", lambda *drawn: Figure())
+    train("--element", "7", *data, demo=latent_scaling.run)
+    results = json.loads((tmp_path / "out" / "latent_scaling.json").read_text())
+    unmeasured = [row["claim"] for row in results["claims"] if row["verdict"] == "not measured"]
     assert unmeasured == ["more smile", "sterner look"]
+    assert "x[0][7]*5" in results["edits"]
 
 
-def test_the_second_element_may_be_chosen(out, capsys):
-    latent_scaling.main([*QUICK, "--element", "7", "--out", str(out)])
-    assert "- x[0][7]*5: " in capsys.readouterr().out
-
-
-def test_a_file_for_validation_is_validated_on_and_not_trained_on(images, tmp_path, capsys):
-    latent_scaling.main(["--epochs", "1", "--data", str(images), "--validation", str(images), "--out", str(tmp_path)])
+def test_a_file_for_validation_is_validated_on_and_not_trained_on(images, train, capsys):
+    train("--images", "12", "--data", str(images), "--validation", str(images))
     printed = capsys.readouterr().err
     assert f"{images}: 12 to train on\n          {images}: 12 to validate on" in printed
 
 
 def test_quick_takes_at_most_the_images_that_a_file_has(images, tmp_path, capsys):
-    latent_scaling.main(["--quick", "--epochs", "1", "--data", str(images), "--out", str(tmp_path)])
-    assert "10 to train on" in capsys.readouterr().err
+    arguments = ["--quick", "--data", str(images), "--out", str(tmp_path)]
+    settings.start("demo", "", arguments, lambda options, *sets: print(options.epochs))
+    printed = capsys.readouterr()
+    assert printed.out == "5\n" and "10 to train on" in printed.err
 
 
 def test_gradients_exits_with_1_and_shows_the_table_when_a_backward_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Tanh, "backward", lambda self, grad_output, input_grad=True: grad_output)
-    with pytest.raises(SystemExit) as stopped:
-        gradients.main(["--out", str(tmp_path)])
-    assert stopped.value.code == 1
+    with one_thread():
+        assert stopped_with(gradients.main, ["--out", str(tmp_path)]) == 1
     assert "Tanh              WRONG" in (printed := capsys.readouterr().out) and "analytic" in printed
-
-
-def test_gradients_draws_the_error_over_the_step(tmp_path, capsys):
-    gradients.main(["--out", str(tmp_path)])
-    assert "every gradient is right" in capsys.readouterr().out and (tmp_path / "step_size.png").exists()
 
 
 def test_gradients_shows_a_planted_bug_and_what_gives_it_away(capsys):
@@ -331,11 +305,16 @@ def test_gradients_shows_a_planted_bug_and_what_gives_it_away(capsys):
 
 
 def test_help_names_every_option_with_its_default(capsys):
-    with pytest.raises(SystemExit):
-        reconstruction.main(["--help"])
+    assert stopped_with(reconstruction.main, ["--help"]) == 0
     printed = capsys.readouterr().out
     for option in ("--data", "--validation", "--out", "--epochs", "--batch-size", "--seed", "--images"):
         assert re.search(rf"{option} \w+ .*\(default: .*\)", printed)
+
+
+@pytest.mark.parametrize("main, named", [(latent_scaling.main, True), (reconstruction.main, False)])
+def test_element_is_taken_by_every_demo_and_named_by_the_help_of_those_that_scale_it(main, named, capsys):
+    assert stopped_with(main, ["--element", "3", "--help"]) == 0
+    assert ("--element" in capsys.readouterr().out) == named
 
 
 BAD = {
@@ -386,112 +365,103 @@ def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsy
     (tmp_path / "negative.npy").write_bytes(one.replace(b"(1, 64", b"(-1,64"))
     arguments, message = BAD[case]
     arguments = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
-    with pytest.raises(SystemExit) as stopped:
-        reconstruction.main(arguments if "--out" in arguments else [*arguments, "--out", str(tmp_path / "out")])
+    out = [] if "--out" in arguments else ["--out", str(tmp_path / "out")]
+    assert stopped_with(reconstruction.main, [*arguments, *out]) == 2
     printed = capsys.readouterr()
-    assert stopped.value.code == 2 and printed.out == ""
+    assert printed.out == ""
     assert printed.err.count("\n") == 1 and message in printed.err
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of 60 MB: room for the weights, 50 MB, and no more."""
-    (tmp_path / "disk").mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(tmp_path / "disk")]
+    """The output folder of train(), a disk of 600 KiB: room for the weights, 444 kB, and no more."""
+    (tmp_path / "out").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(tmp_path / "out")]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("wants the right to mount a disk")
-    yield tmp_path / "disk"
-    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+    yield tmp_path / "out"
+    subprocess.run(["umount", str(tmp_path / "out")], check=True)
 
 
-def stopped_with(arguments, capsys):
-    """What reconstruction prints to stderr before it ends with exit status 2."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        reconstruction.main([*QUICK, "--quiet", *arguments])
-    assert stopped.value.code == 2
-    return capsys.readouterr().err
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_on_a_full_disk_earlier_files_stay_and_one_line_says_so(disk, capsys):
-    reconstruction.main([*QUICK, "--out", str(disk)])
-    before = {path: path.read_bytes() for path in disk.iterdir()}
-    said = stopped_with(["--seed", "1", "--out", str(disk)], capsys)
-    assert said == f"python -m demos.reconstruction: error: {disk}/fcn.npz: No space left on device\n"
-    said = stopped_with(["--seed", "1", "--out", str(disk), "--checkpoint-every", "0"], capsys)
-    assert said == f"python -m demos.reconstruction: error: {disk}/fcn.checkpoint.npz: No space left on device\n"
-    assert {path: path.read_bytes() for path in disk.iterdir()} == before
-    reconstruction.main([*QUICK, "--out", str(disk)])
+def test_on_a_full_disk_earlier_files_stay_and_one_line_says_so(disk, train, capsys):
+    train("--quiet")
+    before = contents(disk)
+    assert stopped_with(train, "--quiet", "--seed", "1") == 2
+    assert capsys.readouterr().err == f"demo: error: {disk}/fcn.npz: No space left on device\n"
+    assert stopped_with(train, "--quiet", "--seed", "1", "--checkpoint-every", "0") == 2
+    assert capsys.readouterr().err == f"demo: error: {disk}/fcn.checkpoint.npz: No space left on device\n"
+    assert contents(disk) == before
+    train()
     assert "reused" in capsys.readouterr().err
 
 
-def test_on_a_disk_that_became_read_only_earlier_files_stay_and_one_line_says_so(disk, capsys):
-    reconstruction.main([*QUICK, "--out", str(disk)])
-    before = {path: path.read_bytes() for path in disk.iterdir()}
+def test_on_a_disk_that_became_read_only_earlier_files_stay_and_one_line_says_so(disk, train, capsys):
+    train("--quiet")
+    before = contents(disk)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    said = stopped_with(["--out", str(disk)], capsys)
-    assert said.endswith(f"--out {disk}: found Read-only file system, wanted a folder to write in\n")
-    assert {path: path.read_bytes() for path in disk.iterdir()} == before
+    assert stopped_with(train, "--quiet") == 2
+    said = capsys.readouterr().err
+    assert said == f"demo: error: --out {disk}: found Read-only file system, wanted a folder to write in\n"
+    assert contents(disk) == before
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_weights(tmp_path, number, status):
-    command = [sys.executable, "-m", "demos.reconstruction", "--images", "200", "--epochs", "6", "--quiet", "--out"]
-    killed, undisturbed = str(tmp_path / "killed"), str(tmp_path / "undisturbed")
-    with subprocess.Popen(
-        [*command, killed, "--checkpoint-every", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while not (tmp_path / "killed" / "fcn.checkpoint.npz").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, said = process.communicate()
-    assert process.returncode == status and said.count("\n") == 1
-    assert (
-        f"stopped by {number.name} when epoch" in said
-        and "fcn.checkpoint.npz; the same command with --resume goes on" in said
+def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_weights(
+    tmp_path, train, capsys, monkeypatch, number, status
+):
+    def batches(images, *given, all_batches=ImageSet.batches):
+        for place, batch in enumerate(all_batches(images, *given)):
+            if place == 1:
+                signal.raise_signal(number)
+            yield batch
+
+    few_steps = ("--quiet", "--batch-size", "8", "--epochs", "2")
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageSet, "batches", batches)
+        assert stopped_with(train, *few_steps) == status
+    said, checkpoint = capsys.readouterr().err, tmp_path / "out" / "fcn.checkpoint.npz"
+    assert said == (
+        f"demo: stopped by {number.name} when epoch 1, step 2 was done, saved in {checkpoint};"
+        " the same command with --resume goes on from there\n"
     )
-    other = subprocess.run([*command, killed, "--resume", "--seed", "1"], capture_output=True, text=True)
-    assert other.returncode == 2 and 'other settings: "seed" was 0, is 1' in other.stderr
-    resumed = subprocess.run([*command, killed, "--resume"], capture_output=True, text=True, check=True)
-    assert resumed.stderr == ""
-    subprocess.run([*command, undisturbed], capture_output=True, check=True)
-    models = [FCNAutoencoder(rng=np.random.default_rng(0)) for _ in range(2)]
-    for model, folder in zip(models, (killed, undisturbed)):
-        load_weights(os.path.join(folder, "fcn.npz"), model)
-        assert not os.path.exists(os.path.join(folder, "fcn.checkpoint.npz"))
-    assert all(np.array_equal(a.data, b.data) for a, b in zip(*(model.parameters() for model in models)))
+    assert stopped_with(train, *few_steps, "--resume", "--seed", "1") == 2
+    assert 'other settings: "seed" was 0, is 1' in capsys.readouterr().err
+    train(*few_steps, "--resume")
+    assert capsys.readouterr().err == "" and not checkpoint.exists()
+    train(*few_steps, name="undisturbed")
+    resumed, undisturbed = (np.load(tmp_path / name / "fcn.npz") for name in ("out", "undisturbed"))
+    assert all(np.array_equal(resumed[name], undisturbed[name]) for name in undisturbed.files)
 
 
-def test_a_training_that_diverges_is_one_line_and_exit_status_2(tmp_path, monkeypatch, capsys):
+def test_a_training_that_diverges_is_one_line_and_exit_status_2(train, monkeypatch, capsys):
     monkeypatch.setattr(objectives, "mse_loss", lambda prediction, target: (np.nan, np.zeros_like(prediction)))
-    said = stopped_with(["--out", str(tmp_path)], capsys)
+    assert stopped_with(train, "--quiet") == 2
+    said = capsys.readouterr().err
     assert said.count("\n") == 1 and "epoch 1, step 1: the loss is not finite" in said
 
 
-def test_ctrl_c_outside_of_a_training_is_one_line(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_outside_of_a_training_is_one_line(train, capsys):
     def interrupted(options, training_set, validation_set):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconstruction, "run", interrupted)
-    with pytest.raises(SystemExit) as stopped:
-        reconstruction.main([*QUICK, "--quiet", "--out", str(tmp_path)])
-    assert (stopped.value.code, capsys.readouterr().err) == (130, "python -m demos.reconstruction: interrupted\n")
+    assert stopped_with(lambda: train("--quiet", demo=interrupted)) == 130
+    assert capsys.readouterr().err == "demo: interrupted\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_an_out_folder_that_is_read_only_is_named(tmp_path, capsys):
     tmp_path.chmod(0o500)
-    with pytest.raises(SystemExit) as stopped:
-        reconstruction.main(["--out", str(tmp_path)])
-    assert stopped.value.code == 2 and "wanted a folder to write in" in capsys.readouterr().err
+    assert stopped_with(reconstruction.main, ["--out", str(tmp_path)]) == 2
+    assert "wanted a folder to write in" in capsys.readouterr().err
 
 
 def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
     monkeypatch.setenv("NNLITE_BACKEND", "cuda")
-    with pytest.raises(SystemExit) as stopped:
-        gradients.main([])
-    assert stopped.value.code == 2
+    assert stopped_with(gradients.main, []) == 2
     assert "NNLITE_BACKEND: found 'cuda', wanted one of numba, numpy" in capsys.readouterr().err
 
 
@@ -514,7 +484,7 @@ def test_the_benchmarks_tables_show_medians_of_ratios():
     results = {"machine": "M", "threads": 2, "versions": {"numpy": "2"}, "start": {"cold": 9.0, "cached": 0.5}}
     results |= {"limits": {"flops": 1e9, "bandwidth": 1e9}, "bound": {64: 0.05}, "step": {64: step}, "infer": {1: step}}
     five = {"nnlite": [[0.1, 0.1, 0.1, 0.1, 0.1]], "naive NumPy": [[0.1, 0.2, 0.1, 0.1, 0.1]]}
-    text = "\n".join(map(Markdown(results).write, benchmark.parts(results | {"products": {64: five}})))
+    text = markdown(benchmark.parts(results | {"products": {64: five}}))
     rows = {
         cells[1].strip(): cells[2].strip() for cells in (line.split("|") for line in text.splitlines()) if cells[2:]
     }

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import SMALL
 from matplotlib import pyplot as plt
 from matplotlib.backend_bases import KeyEvent, MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,41 +20,45 @@ from autoencoders import scale_code
 from autoencoders.edits import changes, sentence
 from autoencoders.images import to_features, to_pixels
 from demos import explore, settings
-from demos.trained import trained
 from demos.window import CHOSEN, DPI, HEIGHT, SIZE, WIDTH, Window
 from nnlite.backend import current_backend
 
-FEW = ["--images", "60", "--epochs", "1"]  # 6 of them to validate on
 MODELS = ["autoencoder", "VAE"]
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    return tmp_path_factory.mktemp("out")
+def out(small_run):
+    return small_run.folder
 
 
 @pytest.fixture(scope="module")
 def explored(out):
-    """The Explorer that `python -m demos.explore` opens on weights that were just trained."""
-    explorers = []
+    """The Explorer that `python -m demos.explore` opens on the weights of `python -m demos`."""
+    windows = []
 
-    def train_and_build(options, *sets):
-        for name in ("fcn", "vae"):
-            trained(name, options, *sets)
-        explorers.append(explore.build(Figure(SIZE, dpi=DPI), options, *sets).explorer)
+    def build(*given):
+        windows.append(explore.build(Figure(SIZE, dpi=DPI), *given))
 
-    settings.start("python -m demos", "", [*FEW, "--out", str(out)], train_and_build)
-    return explorers[0]
+    settings.start("python -m demos.explore", "", [*SMALL, "--quiet", "--out", str(out)], build)
+    return windows[0].explorer
+
+
+@pytest.fixture(scope="module")
+def opened(explored):
+    """A Window, drawn once."""
+    figure = Figure(SIZE, dpi=DPI)
+    FigureCanvasAgg(figure)
+    window = Window(figure, explore.Explorer(explored.spaces, explored.images, np.random.default_rng(0)))
+    figure.canvas.draw()
+    return window
 
 
 @pytest.fixture
-def window(explored):
-    figure = Figure(SIZE, dpi=DPI)
-    FigureCanvasAgg(figure)
-    rng = np.random.default_rng(0)
-    window = Window(figure, explore.Explorer(explored.spaces, explored.images, rng))
-    figure.canvas.draw()
-    return window
+def window(opened, explored):
+    """The Window as it is when it opens."""
+    opened.explorer.__init__(explored.spaces, explored.images, np.random.default_rng(0))
+    opened.update()
+    return opened
 
 
 def mouse(window, name, axes, x, y=0.5):
@@ -145,7 +150,7 @@ def test_the_documents_edits(window):
 def test_clicks_on_times_5_lead_to_1000_and_no_further(window, scaled):
     e, expected = window.explorer, window.explorer.code.copy()
     e.element = 7
-    for _ in range(60):
+    for _ in range(12):
         click(window, "code*5" if scaled == slice(None) else "element*5")
     expected[0, scaled] *= 1000 / np.abs(expected[0, scaled]).max()
     assert np.allclose(e.code, expected, rtol=1e-5) and np.isfinite(e.picture).all()
@@ -223,7 +228,7 @@ def test_images_are_chosen(window):
         assert np.array_equal(window.pictures["plain"].get_array()[..., :3], plain)
         assert_shows(window, e.space.encode(original))
     drag(window, window.sliders["image"], 0.01, 0.4)
-    assert e.number == 2
+    assert e.number == round(0.4 * (count - 1))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -257,16 +262,23 @@ def test_a_sample_comes_from_the_prior_and_through_the_vae(window):
     assert_shows(window, e.space.encode(e.original))
 
 
-def test_a_resized_window_is_drawn_anew(window):
+@pytest.fixture
+def resized(window):
     window.figure.set_size_inches(15, 10)
     window.figure.canvas.draw()
-    click(window, "VAE")
-    click(window, "code*5")
-    drag(window, window.elements[12], 0.1, 0.7)
-    mouse(window, "motion_notify_event", window.pictures["edited"].axes, 0.5)
-    drawn = on_screen(window)
+    yield window
+    window.figure.set_size_inches(SIZE)
     window.figure.canvas.draw()
-    assert drawn.shape == (1000, 1500, 3) and np.array_equal(drawn, on_screen(window))
+
+
+def test_a_resized_window_is_drawn_anew(resized):
+    click(resized, "VAE")
+    click(resized, "code*5")
+    drag(resized, resized.elements[12], 0.1, 0.7)
+    mouse(resized, "motion_notify_event", resized.pictures["edited"].axes, 0.5)
+    drawn = on_screen(resized)
+    resized.figure.canvas.draw()
+    assert drawn.shape == (1000, 1500, 3) and np.array_equal(drawn, on_screen(resized))
 
 
 @pytest.mark.skipif(current_backend() == "numpy", reason="the limit is that of the Numba backend")
@@ -301,14 +313,14 @@ def test_one_image_and_equal_ones_have_sliders_too(explored):
 def error(capsys, *arguments):
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        explore.main([*FEW, *arguments])
+        explore.main([*SMALL, *arguments])
     *told, said = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2 and not any("rror" in line for line in told)
     return said.removeprefix("python -m demos.explore: error: ")
 
 
 def test_without_weights_of_the_same_settings_one_line_names_the_command(explored, out, tmp_path, capsys):
-    command = "python -m demos --images 60 --epochs 1 --out"
+    command = f"python -m demos {' '.join(SMALL)} --out"
     wanted = f"wanted weights of these settings and the {current_backend()} backend"
     give = "give the options of the run that saved them, or run"
     said = error(capsys, "--picture", "--out", str(tmp_path))
@@ -316,7 +328,9 @@ def test_without_weights_of_the_same_settings_one_line_names_the_command(explore
     assert not any(tmp_path.iterdir())
     said = error(capsys, "--out", str(out), "--seed", "1", "--picture")
     assert said.startswith(f"{out}/fcn.npz was trained by other settings, ") and f"{command} {out} --seed 1 f" in said
-    shutil.copytree(out, tmp_path / "damaged")
+    (tmp_path / "damaged").mkdir()
+    for name in ("fcn.npz", "fcn.json", "vae.json"):
+        shutil.copy(out / name, tmp_path / "damaged")
     (tmp_path / "damaged" / "vae.npz").write_bytes(b"PK")
     assert "vae.npz or its record is damaged" in error(capsys, "--picture", "--out", str(tmp_path / "damaged"))
 
@@ -339,7 +353,7 @@ def test_the_picture_is_that_of_the_window_after_times_5_of_the_element_that_cha
     mouse(window, "button_press_event", window.elements[np.argmax(moved)].ax, -0.25)
     click(window, "element*5")
     mouse(window, "motion_notify_event", window.pictures["edited"].axes, 0.5)
-    explore.main([*FEW, "--picture", "--out", str(out)])
+    explore.main([*SMALL, "--picture", "--out", str(out)])
     saved = np.array(Image.open(out / "explore.png").convert("RGB"))
     assert np.array_equal(saved, on_screen(window))
 
@@ -353,17 +367,18 @@ def test_help_names_the_options_that_find_weights_and_none_of_training_alone(cap
 
 
 def test_the_command_that_trained_may_be_given_whole(explored, out):
-    explore.main([*FEW, "--resume", "--checkpoint-every", "9", "--element", "3", "--picture", "--out", str(out)])
+    explore.main([*SMALL, "--resume", "--checkpoint-every", "9", "--element", "3", "--picture", "--out", str(out)])
 
 
-@pytest.mark.parametrize("key", ["k", "l", "g"])  # which in other windows of matplotlib change scales and grid
-def test_no_key_deforms_the_window(window, key):
+def test_no_key_deforms_the_window(window):
     figure = plt.figure(figsize=SIZE)
     axes = Window(figure, window.explorer).elements[3].ax
     x, y = axes.transAxes.transform((0.5, 0.5))
-    figure.canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", figure.canvas, key, x, y))
+    for key in "klg":  # which in other windows of matplotlib change scales and grid
+        figure.canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", figure.canvas, key, x, y))
+        grid = axes.xaxis.get_gridlines()[0].get_visible()
+        assert (axes.get_xscale(), axes.get_yscale(), grid) == ("linear", "linear", False)
     plt.close(figure)
-    assert (axes.get_xscale(), axes.get_yscale(), axes.xaxis.get_gridlines()[0].get_visible()) == ("linear",) * 2 + (0,)
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="wants Xvfb")
@@ -378,7 +393,7 @@ def test_the_window_opens_on_a_display(window, out):
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         environment["DISPLAY"] = f":{int(server.stdout.readline())}"
-        command = [sys.executable, "-m", "demos.explore", *FEW, "--quiet", "--out", str(out)]
+        command = [sys.executable, "-m", "demos.explore", *SMALL, "--quiet", "--out", str(out)]
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
             try:
                 deadline = time.monotonic() + 60
