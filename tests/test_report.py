@@ -246,8 +246,10 @@ def sentences(results):
             f"{name} {edit['sentence'].removeprefix(f'{name}: ')} {elements[name]} {largest[name]}"
             for name, edit in scaled["edits"].items()
         ),
-        *(each["sentence"] for each in vae["advantages"] + vae["disadvantages"]),
-        *(f"Verdict: {conclusion}" for conclusion in vae["conclusions"]),
+        *(
+            " ".join([*(each["sentence"] for each in vae[kind]), f"Verdict: {conclusion}"])
+            for kind, conclusion in zip(("advantages", "disadvantages"), vae["conclusions"])
+        ),
         scaled["conclusion"],
         results["command"],
         *(" ".join(results["model"][name].split()) for name in ("printed", "summary")),
