@@ -280,15 +280,17 @@ def test_the_table_that_ends_a_run_shows_each_error_behind_its_name(changed, sma
 
 @pytest.mark.parametrize("name", report.BY_NAME)
 def test_terminal_and_markdown_say_what_the_report_says(small_run, page, name):
-    written = (small_run.folder / f"{name}.md").read_text()
-    heading, _, said = written.partition("\n\n")
+    heading, _, said = (small_run.folder / f"{name}.md").read_text().partition("\n\n")
     assert heading.startswith("# ") and said in small_run.out
-    for line in re.sub(r"(?<=\S)\n(?=[^-|\n])", " ", said).splitlines():
-        if line.startswith("| ") and not line.startswith("| -"):
-            shown = [cell.strip() for cell in line.strip("|").split("|")]
-            assert any(shown == row[1:] for row in page.rows)
-        elif re.match(r"[^-!|#]", line):
-            assert line in page.text
+    blocks = [block for block in said.strip().split("\n\n") if not block.startswith(("## ", "!["))]
+    tables = [block.splitlines() for block in blocks if block.startswith("| ")]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for head, _, *rest in tables for line in (head, *rest)]
+    shown = [row[1:] for row in page.rows]
+    assert rows in [shown[start : start + len(rows)] for start in range(len(shown))]
+    for block in blocks:
+        for text in block.removeprefix("- ").split("\n- ") if block[:2] != "| " else ():
+            text = " ".join(text.split())
+            assert text in page.text or text.replace(": ", " ", 1) in page.text  # under a picture, its name is bold
 
 
 def numbers(*texts):
