@@ -92,8 +92,8 @@ def parts(results):
         " difference, grey is no change, a channel is lighter where the picture has more of it (yellow is more red and"
         " green), and the largest difference, of pixels in [-1, 1], is white or black. Colours are measured in grey"
         f" levels, 0 to 255{', known factors on their own scale' if read else ''}.",
+        Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code", in_report=False),
         Tiles(
-            Picture("latent_scaling.png", "An image, its reconstruction, and six edits of its code"),
             "latent_pictures.png",
             ["The picture", "Its difference to the reconstruction"],
             {picture["name"]: _caption(picture, edits) for picture in results["pictures"]},
@@ -109,7 +109,11 @@ def parts(results):
         rows = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in read.items()]
         said += [FACTORS, PROBE, Table(["factor", "r², plain", "r², reconstructed"], rows)]
     said += [
-        Picture("latent_sheet.png", "Each element of the code, scaled; what moves the picture most comes first"),
+        Picture(
+            "latent_sheet.png",
+            "Each element of the code, scaled; what moves the picture most comes first",
+            in_report=False,
+        ),
         Heading("What the source document says of such edits"),
         "The claims of the source document, a student's report on such an autoencoder, over"
         f" {results['faces']} validation images, each against its own reconstruction:",

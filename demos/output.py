@@ -32,15 +32,12 @@ class Table(NamedTuple):
 class Picture(NamedTuple):
     file: str
     caption: str
+    in_report: bool = True
 
 
 class Tiles(NamedTuple):
-    """Pictures with a caption each: {name: text} of each column of the `sheet`, and what each of its rows shows.
+    """The columns of a `sheet` of pictures, each with a caption, {name: text}; `rows` say what is in the rows."""
 
-    Markdown shows the same pictures by a `figure`.
-    """
-
-    figure: Picture
     sheet: str
     rows: list
     captions: dict
@@ -62,8 +59,8 @@ def _markdown(part):
             return _aligned(heads, rows)
         case Picture(file, caption):
             return f"![{caption}]({file})"
-        case Tiles(figure, captions=captions):
-            return markdown([figure, [f"{name}: {text}" for name, text in captions.items()]])
+        case Tiles(captions=captions):  # the pictures are for the report alone
+            return _markdown([f"{name}: {text}" for name, text in captions.items()])
 
 
 def _aligned(heads, rows):

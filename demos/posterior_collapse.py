@@ -10,7 +10,7 @@ from autoencoders.images import to_features
 from autoencoders.training import reconstruction_errors
 from demos import settings
 from demos.output import SHOWN, Picture, Table, mean_and_error, plus_minus, save_results, save_rows
-from demos.trained import trained, trained_as
+from demos.trained import trained
 from nnlite import ReLU, Sequential
 
 EPOCHS = 2  # enough: the code falls silent within the first
@@ -24,10 +24,8 @@ def main(argv=None):
 def run(options, training_set, validation_set):
     vae, _ = trained("vae", options, training_set, validation_set)
     mean = to_features(training_set[:MEAN_OF]).mean(axis=0)  # (D,)
-    loss = {"sigma2": len(mean) / 2, "beta": options.batch_size}
-    course, _ = trained_as(
-        "collapsed", _vae_of_the_course, options, training_set, validation_set, epochs=EPOCHS, **loss
-    )
+    as_there = {"build": _vae_of_the_course, "epochs": EPOCHS, "sigma2": len(mean) / 2, "beta": options.batch_size}
+    course, _ = trained("collapsed", options, training_set, validation_set, **as_there)
     models = {"VAE.loss": vae, "the sample code's loss": course}
     results = {
         "epochs": EPOCHS,

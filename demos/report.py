@@ -126,10 +126,12 @@ def _html(part, folder):
         case Table(heads, rows):
             lines = [_row("th", heads), *(_row("td", row) for row in rows)]
             return _scrolling("table", heads[0], f"<table>{''.join(lines)}</table>")
+        case Picture(in_report=False):
+            return ""
         case Picture(file, caption):
             image = _image((folder / file).read_bytes(), caption)
             return f"<figure>{_scrolling('mat', caption, image)}<figcaption>{escape(caption)}.</figcaption></figure>"
-        case Tiles(sheet=sheet, rows=rows, captions=captions):
+        case Tiles(sheet, rows, captions):
             figures = [
                 f"<figure>{_column(folder / sheet, place, rows)}"
                 f"<figcaption><b>{escape(name)}</b><br>{escape(text)}</figcaption></figure>"

@@ -32,19 +32,15 @@ MODELS = {  # the class, and what train() is told beside the options
 }
 
 
-def trained(name, options, training_set, validation_set):
-    """(model, history) of one of MODELS, as trained_as() returns them."""
-    build, extra = MODELS[name]
-    return trained_as(name, build, options, training_set, validation_set, **extra)
-
-
-def trained_as(name, build, options, training_set, validation_set, *, epochs=None, **extra):
+def trained(name, options, training_set, validation_set, *, build=None, epochs=None, **extra):
     """(model, history): read from the output folder if it was trained by the same settings, else trained and saved.
 
-    build: rng -> model. extra: what train() is told beside the options.
+    name: one of MODELS, or another one with build, rng -> model, and `extra`, what train() is told beside the options.
     NAME.npz will hold the weights, NAME.json the settings and the history without its best_weights. Until then,
     NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
     """
+    if build is None:
+        build, extra = MODELS[name]
     _, rng = settings.generators(options)
     model = build(rng=rng)
     weights = options.out / f"{name}.npz"

@@ -160,7 +160,7 @@ def parts(results):
         Picture("vae_moved.png", "Codes moved by more and more noise, decoded by both models"),
         Table(["codes moved by", *(f"{step} std" for step in results["moved by"])], moved),
         Picture("vae_error.png", "The error over the noise on the code; bars are standard errors"),
-        Picture("vae_scan.png", "The two elements of a code that say most, moved, by both models"),
+        Picture("vae_scan.png", "The two elements of a code that say most, moved, by both models", in_report=False),
         "Nearness alone is no measure, for blur may be near too: see the mean image. It says something only together"
         " with the energy in high frequencies (from eight cycles a picture on), where less than that of real images is"
         " blur, and more is noise.",

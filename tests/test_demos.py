@@ -18,7 +18,7 @@ from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, objectives
 from autoencoders.images import to_features
 from demos import benchmark, denoising, gradients, latent_scaling, reconstruction, settings
 from demos.output import markdown
-from demos.trained import MODELS, trained, trained_as
+from demos.trained import MODELS, trained
 from nnlite import Tanh, load_weights
 
 FEW = ("--images", "24", "--epochs", "1")
@@ -215,7 +215,7 @@ def test_weights_that_are_not_of_the_record_beside_them_are_trained_again(train,
 def test_weights_of_another_loss_are_not_reused(train, capsys):
     build = functools.partial(VAE, hidden_features=4)
     for beta in (1.0, 64.0):
-        train(demo=lambda *given, beta=beta: trained_as("vae", build, *given, beta=beta))
+        train(demo=lambda *given, beta=beta: trained("vae", *given, build=build, beta=beta))
         assert "trained in" in capsys.readouterr().err
 
 
