@@ -12,8 +12,6 @@ import pytest
 from hypothesis import settings
 from matplotlib.figure import Figure
 
-from demos import latent_scaling
-
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
@@ -77,7 +75,7 @@ def small_run(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setattr(Figure, "savefig", save_and_keep)
-        patch.setattr(latent_scaling, "PROBE_FACES", 100)
+        patch.setattr("demos.latent_scaling.PROBE_FACES", 100)
         patch.setattr("sys.argv", ["demos", *SMALL, "--out", str(folder)])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             runpy.run_module("demos", run_name="__main__")

@@ -1,6 +1,5 @@
 import functools
 import json
-import logging
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from demos import benchmark, denoising, gradients, latent_scaling, reconstructio
 from demos.output import markdown
 from demos.trained import MODELS, trained
 from nnlite import Tanh, load_weights
+from nnlite.backend import current_backend
 
 FEW = ("--images", "24", "--epochs", "1")
 small_fcn = functools.partial(FCNAutoencoder, hidden_features=4)
@@ -155,11 +155,13 @@ def test_quiet_shows_no_bar_on_a_terminal_either(pictures, train, capsys, monkey
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("arguments, said", [([], "a compilation"), (["--quiet"], None)])
-def test_quiet_is_quiet_while_the_kernels_are_compiled_too(arguments, said, caplog):
-    settings.parse(settings.parser("demo", ""), arguments)
-    logging.getLogger("nnlite").warning("a compilation")
-    assert caplog.messages == ([] if said is None else [said])
+@pytest.mark.slow
+@pytest.mark.skipif(current_backend() == "numpy", reason="NumPy compiles nothing")
+def test_quiet_is_quiet_while_a_kernel_is_compiled_too(tmp_path):
+    command = [sys.executable, "-m", "demos.gradients", "--quiet", "--break", "WrongSign"]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr == ""
+    assert any(tmp_path.rglob("*.nbi"))
 
 
 def test_pca_with_as_many_components_as_the_data_has_leaves_no_error(rng):
@@ -465,6 +467,7 @@ def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
     assert "NNLITE_BACKEND: found 'cuda', wanted one of numba, numpy" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys):
     benchmark.main(["--batch-sizes", "2", "6", "--rounds", "1", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "benchmark.json").read_text())
@@ -494,6 +497,7 @@ def test_the_benchmarks_tables_show_medians_of_ratios():
     assert rows["dL/dW = dL/dy^T x"] == "2.00 (2.00 to 2.00)" and rows["their sum"] == "1.20 (1.20 to 1.20)"
 
 
+@pytest.mark.slow
 def test_without_numba_the_benchmark_is_refused(tmp_path):
     command = [sys.executable, "-m", "demos.benchmark", "--out", str(tmp_path)]
     run = subprocess.run(command, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True)
@@ -502,6 +506,7 @@ def test_without_numba_the_benchmark_is_refused(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_benchmark_refuses_a_contender_that_computes_something_else(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "SAME", 1e-12)
     with pytest.raises(SystemExit, match="2"):

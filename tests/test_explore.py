@@ -320,7 +320,8 @@ def error(capsys, *arguments):
 
 
 def test_without_weights_of_the_same_settings_one_line_names_the_command(explored, out, tmp_path, capsys):
-    command = f"python -m demos {' '.join(SMALL)} --out"
+    prefix = "NNLITE_BACKEND=numpy " if current_backend() == "numpy" else ""
+    command = f"{prefix}python -m demos {' '.join(SMALL)} --out"
     wanted = f"wanted weights of these settings and the {current_backend()} backend"
     give = "give the options of the run that saved them, or run"
     said = error(capsys, "--picture", "--out", str(tmp_path))
@@ -381,6 +382,7 @@ def test_no_key_deforms_the_window(window):
     plt.close(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="wants Xvfb")
 @pytest.mark.skipif(not features.check("xcb"), reason="wants a Pillow that takes screenshots of X")
 @pytest.mark.skipif(
