@@ -1,6 +1,7 @@
 """The architecture of a live model: a block diagram, and a table of its layers."""
 
 import math
+from itertools import chain
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -18,17 +19,14 @@ def summary(model):
     """A text table of the layers: name, layer, output shape for N images, parameters, multiply-adds for one image."""
     rows = [("name", "layer", "output", "parameters", "multiply-adds")]
     totals = [0, 0]
-    for part in _parts(model).values():
-        for name, layer, width in part:
-            counts = _parameters(layer), layer.weight.data.size if isinstance(layer, Linear) else 0
-            totals = [total + count for total, count in zip(totals, counts)]
-            rows.append((name, type(layer).__name__, f"(N, {width})", *(f"{count:,}" for count in counts)))
+    for name, layer, width in chain(*_parts(model).values()):
+        counts = _parameters(layer), layer.weight.data.size if isinstance(layer, Linear) else 0
+        totals = [total + count for total, count in zip(totals, counts)]
+        rows.append((name, type(layer).__name__, f"(N, {width})", *(f"{count:,}" for count in counts)))
     rows.append(("total", type(model).__name__, "", *(f"{total:,}" for total in totals)))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) if column > 2 else cell.ljust(width) for column, (cell, width) in enumerate(cells))
-        for cells in (zip(row, widths) for row in rows)
-    )
+    line = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>>", widths))
+    return "\n".join(line.format(*row) for row in rows)
 
 
 def architecture_figure(model, corrupt=None):
@@ -39,34 +37,31 @@ def architecture_figure(model, corrupt=None):
     "noise of std 0.5".
     """
     parts = _parts(model)
-    encoder, decoder = parts["encoder"], parts["decoder"]
-    D = encoder[0][1].weight.data.shape[1]
+    D = parts["decoder"][-1][2]
     diagram = _Diagram()
-    image = diagram.block("x", ["image", f"(N, {D})"], D, GREY)
-    last = image
+    last = image = diagram.block("x", ["image", f"(N, {D})"], D, GREY)
     if corrupt is not None:
         last = diagram.follow(last, diagram.block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE))
-    for layer in encoder:
+    for layer in parts["encoder"]:
         last = diagram.follow(last, diagram.layer(layer, BLUE))
     if isinstance(model, VAE):
         last = _sampler(diagram, parts, last)
-    else:
-        last = diagram.follow(last, diagram.block("code", [f"(N, {encoder[-1][2]})"], encoder[-1][2], GREY))
-    diagram.turn()
-    for layer in decoder:
-        last = diagram.follow(last, diagram.layer(layer, BLUE))
-    reconstruction = diagram.follow(last, diagram.block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY))
-    if isinstance(model, VAE):
-        lines = [
+        loss = [
             r"loss = reconstruction + $\beta$ KL, mean over the batch",
             r"reconstruction: $\|x - \hat{x}\|^2 / (2 \sigma^2) + D/2 \, \log (2 \pi \sigma^2)$",
             r"$\sigma^2$: the variance of a pixel around its reconstruction",
             r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$",
         ]
     else:
+        Z = parts["encoder"][-1][2]
+        last = diagram.follow(last, diagram.block("code", [f"(N, {Z})"], Z, GREY))
         clean = "the clean image" if corrupt is not None else "the image"
-        lines = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
-    diagram.loss(image, reconstruction, lines)
+        loss = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
+    diagram.turn()
+    for layer in parts["decoder"]:
+        last = diagram.follow(last, diagram.layer(layer, BLUE))
+    reconstruction = diagram.follow(last, diagram.block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY))
+    diagram.loss(loss, image, reconstruction)
     name = type(model).__name__ if corrupt is None else f"{type(model).__name__}, trained to denoise"
     return diagram.figure(f"{name}: {_parameters(model):,} parameters")
 
@@ -82,22 +77,24 @@ def _sampler(diagram, parts, trunk):
     for head in heads:
         diagram.follow(trunk, head)
         diagram.follow(head, sampler)
-    diagram.arrow((noise[0], noise[1] - noise[2] / 2), (sampler[0], sampler[1] + sampler[2] / 2))
+    diagram.follow(noise, sampler)
     return diagram.follow(sampler, diagram.block("z", ["code", f"(N, {Z})"], Z, GREY))
 
 
 def _parts(model):
     """{attribute: [(name, layer, how many numbers it puts out), ...]} in the order of the model."""
     parts = {}
-    for name, part in vars(model).items():
-        if not isinstance(part, Layer):
+    for attribute, part in vars(model).items():
+        if isinstance(part, Sequential):
+            layers = {f"{attribute}.{position}": layer for position, layer in enumerate(part)}
+        elif isinstance(part, Layer):
+            layers = {attribute: part}
+        else:
             continue
-        width, rows = None, []
-        layers = enumerate(part) if isinstance(part, Sequential) else [(None, part)]
-        for position, layer in layers:
+        width, parts[attribute] = None, []
+        for name, layer in layers.items():
             width = layer.weight.data.shape[0] if isinstance(layer, Linear) else width
-            rows.append((name if position is None else f"{name}.{position}", layer, width))
-        parts[name] = rows
+            parts[attribute].append((name, layer, width))
     return parts
 
 
@@ -109,7 +106,7 @@ class _Diagram:
     """Blocks, each (x, y, height), in inches; arrows between them. A row from left to right, turn(), a row back."""
 
     def __init__(self):
-        self._patches, self._texts, self._compared = [], [], []
+        self._axis, self._compared = Figure(dpi=100).add_axes((0, 0, 1, 1)), []
         self._column, self._direction, self._row, self._right, self._top = -1, 1, 0.0, 0.0, 0.0
 
     def turn(self):
@@ -121,8 +118,8 @@ class _Diagram:
         x, y, height = self._column * STEP, self._row + y, 0.7 + 0.3 * math.log10(numbers)
         self._right, self._top = max(self._right, x + WIDTH / 2), max(self._top, y + height / 2)
         self._box(x, y, WIDTH, height, colour)
-        self._texts.append((x, y + 0.1 * len(lines), head, {"weight": "bold", "va": "center"}))
-        self._texts.append((x, y + 0.1 * len(lines) - 0.14, "\n".join(lines), {"va": "top"}))
+        self._text(x, y + 0.1 * len(lines), head, weight="bold")
+        self._text(x, y + 0.1 * len(lines) - 0.14, "\n".join(lines), va="top")
         return x, y, height
 
     def layer(self, row, colour, **place):
@@ -132,47 +129,48 @@ class _Diagram:
         return self.block(name, lines, width, colour, **place)
 
     def follow(self, before, after):
-        if before[0] == after[0]:
-            self.arrow((before[0], before[1] - before[2] / 2), (after[0], after[1] + after[2] / 2))
+        """An arrow from a block to another one, which is returned."""
+        (x, y, height), (next_x, next_y, next_height) = before, after
+        if x == next_x:
+            self._arrow((x, y - height / 2), (x, next_y + next_height / 2))
         else:
             side = self._direction * WIDTH / 2
-            self.arrow((before[0] + side, before[1]), (after[0] - side, after[1]))
+            self._arrow((x + side, y), (next_x - side, next_y))
         return after
-
-    def arrow(self, start, end):
-        self._patches.append(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#333333"))
 
     def frame(self, blocks):
         """A frame around blocks of one column, and an arrow from it to the loss."""
         x, gap = blocks[0][0], 0.06
         low, high = min(y - h / 2 for _, y, h in blocks) - gap, max(y + h / 2 for _, y, h in blocks) + gap
         style = {"fill": False, "linestyle": "--", "edgecolor": "#555555"}
-        self._patches.append(Rectangle((x - WIDTH / 2 - gap, low), WIDTH + 2 * gap, high - low, **style))
+        self._axis.add_patch(Rectangle((x - WIDTH / 2 - gap, low), WIDTH + 2 * gap, high - low, **style))
         self._compared.append((x, low))
 
-    def loss(self, image, reconstruction, lines):
+    def loss(self, lines, image, reconstruction):
         """The loss between the two rows, and arrows to it from what it compares."""
+        (image_x, image_y, image_height), (x, y, height) = image, reconstruction
         half = 0.12 + 0.11 * len(lines)
         self._box(1.5 * STEP, LOSS, 3 * STEP + WIDTH, 2 * half, "#f7d9d9")
         for place, line in enumerate(lines):
-            self._texts.append((1.5 * STEP, LOSS + half - 0.23 - 0.22 * place, line, {"va": "center"}))
-        for x, y in [*self._compared, (image[0], image[1] - image[2] / 2)]:
-            self.arrow((x, y), (x, LOSS + half))
-        self.arrow((reconstruction[0], reconstruction[1] + reconstruction[2] / 2), (reconstruction[0], LOSS - half))
-
-    def _box(self, x, y, width, height, colour):
-        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#555555"}
-        self._patches.append(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
+            self._text(1.5 * STEP, LOSS + half - 0.23 - 0.22 * place, line)
+        self._arrow((x, y + height / 2), (x, LOSS - half))
+        for x, bottom in [*self._compared, (image_x, image_y - image_height / 2)]:
+            self._arrow((x, bottom), (x, LOSS + half))
 
     def figure(self, title):
         left, right, low, high = -WIDTH / 2 - 0.1, self._right + 0.1, BOTTOM - 1.1, self._top + 0.5
-        figure = Figure(figsize=(right - left, high - low), dpi=100)
-        axis = figure.add_axes((0, 0, 1, 1))
-        axis.set(xlim=(left, right), ylim=(low, high))
-        axis.set_axis_off()
-        for patch in self._patches:
-            axis.add_patch(patch)
-        for x, y, text, style in self._texts:
-            axis.text(x, y, text, ha="center", fontsize=9, linespacing=1.3, **style)
-        axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
-        return figure
+        self._axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
+        self._axis.set(xlim=(left, right), ylim=(low, high))
+        self._axis.set_axis_off()
+        self._axis.figure.set_size_inches(right - left, high - low)
+        return self._axis.figure
+
+    def _arrow(self, start, end):
+        self._axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#333333"))
+
+    def _box(self, x, y, width, height, colour):
+        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#555555"}
+        self._axis.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
+
+    def _text(self, x, y, text, va="center", **style):
+        self._axis.text(x, y, text, ha="center", va=va, fontsize=9, linespacing=1.3, **style)
