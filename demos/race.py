@@ -17,7 +17,7 @@ import numpy as np
 from autoencoders import FCNAutoencoder, load_images, train
 from demos import settings
 from demos.contenders import CONTENDERS, LR, NAIVE, OURS
-from nnlite.backend import matmul
+from nnlite.layers import matmul
 
 PAUSE = 0.12  # seconds; OpenBLAS's threads wait awake for 107 ms, in which they would slow down the next contender
 TURN = 0.3  # seconds of each turn that count, about
@@ -137,7 +137,7 @@ class TrainWorker(Worker):
 
     def _train(self, batch, steps, corrupt=None):
         model, rng = FCNAutoencoder(rng=np.random.default_rng(0)), np.random.default_rng(batch)
-        images = self._images._take(np.resize(np.arange(len(self._images)), steps * batch))
+        images = self._images.subset(np.resize(np.arange(len(self._images)), steps * batch))
         settings = {"epochs": 1, "batch_size": batch, "lr": LR, "validation": images.sample(1)}
         return train(model, images, rng=rng, corrupt=corrupt, **settings)
 

@@ -190,10 +190,10 @@ def _check(layer, x, method, rng, tolerance, step):
 def _alone(subject, method, rng, tolerance, step):
     """Of a model, which layer is to blame: each is checked by itself, at the input that it gets in the model."""
     inputs, layers = {}, {}
-    for prefix, each in _layers(subject.layer):
+    for name, each in subject.layer.named_layers():
         if each is not subject.layer and each not in layers.values():
-            layers[prefix[:-1]] = each
-            each.forward = _recording(each.forward, prefix[:-1], inputs)
+            layers[name] = each
+            each.forward = _recording(each.forward, name, inputs)
     subject.layer(subject.x.copy())
     for each in layers.values():
         del each.forward
@@ -239,10 +239,11 @@ class _Subject:
         self.title = type(layer).__name__
         self.parameters = {}  # by name; one that several layers share, by its first
         self.owners = {"input": self.title, ALL: self.title}
-        for prefix, owner in _layers(layer):
-            for name, child in owner._children():
-                if isinstance(child, Parameter) and child not in self.parameters.values():
-                    self.parameters[prefix + name], self.owners[prefix + name] = child, type(owner).__name__
+        owners = dict(layer.named_layers())
+        for name, parameter in layer.named_parameters():
+            if parameter not in self.parameters.values():
+                owner = owners[name.rpartition(".")[0]]
+                self.parameters[name], self.owners[name] = parameter, type(owner).__name__
         arrays = self.arrays(x)
         self.before = {name: array.copy() for name, array in arrays.items()}
         self.earlier = _another(x, rng)
@@ -471,11 +472,3 @@ def _another(x, rng):
 
 def _central_step(dtype):
     return np.finfo(dtype).eps ** (1 / 3)
-
-
-def _layers(layer, prefix=""):
-    """Yield (prefix of the names of its parameters, layer) for a layer and for all within it."""
-    yield prefix, layer
-    for name, child in layer._children():
-        if isinstance(child, Layer):
-            yield from _layers(child, prefix + name + ".")

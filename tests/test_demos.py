@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, objectives
+from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, training
 from autoencoders.images import to_features
 from demos import (
     benchmark,
@@ -464,7 +464,7 @@ def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_w
 
 
 def test_a_training_that_diverges_is_one_line_and_exit_status_2(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(objectives, "mse_loss", lambda prediction, target: (np.nan, np.zeros_like(prediction)))
+    monkeypatch.setattr(training, "mse_loss", lambda prediction, target: (np.nan, np.zeros_like(prediction)))
     said = stopped_with(["--out", str(tmp_path)], capsys)
     assert said.count("\n") == 1 and "epoch 1, step 1: the loss is not finite" in said
 
