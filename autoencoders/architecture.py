@@ -1,13 +1,12 @@
 """The architecture of a live model: a block diagram, and a table of its layers."""
 
 import math
-from itertools import chain
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from autoencoders.vae import VAE
-from nnlite import Layer, Linear, Sequential
+from nnlite import Linear, Sequential
 
 BLUE, ORANGE, GREY, GREEN = "#d6e6f5", "#fbe3c8", "#eeeeee", "#dcefd8"
 STEP = 1.42  # from one block's middle to the next one's
@@ -19,7 +18,7 @@ def summary(model):
     """A text table of the layers: name, layer, output shape for N images, parameters, multiply-adds for one image."""
     rows = [("name", "layer", "output", "parameters", "multiply-adds")]
     totals = [0, 0]
-    for name, layer, width in chain(*_parts(model).values()):
+    for name, layer, width in _layers(model).values():
         counts = _parameters(layer), layer.weight.data.size if isinstance(layer, Linear) else 0
         totals = [total + count for total, count in zip(totals, counts)]
         rows.append((name, type(layer).__name__, f"(N, {width})", *(f"{count:,}" for count in counts)))
@@ -36,16 +35,17 @@ def architecture_figure(model, corrupt=None):
     out, on a logarithmic scale. corrupt: a text for what a denoising autoencoder's input goes through, such as
     "noise of std 0.5".
     """
-    parts = _parts(model)
-    D = parts["decoder"][-1][2]
+    layers = _layers(model)
+    encoder, decoder = ([layers[name] for name in layers if name.startswith(part)] for part in ("encoder", "decoder"))
+    D = decoder[-1][2]
     diagram = _Diagram()
     last = image = diagram.block("x", ["image", f"(N, {D})"], D, GREY)
     if corrupt is not None:
         last = diagram.follow(last, diagram.block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE))
-    for layer in parts["encoder"]:
+    for layer in encoder:
         last = diagram.follow(last, diagram.layer(layer, BLUE))
     if isinstance(model, VAE):
-        last = _sampler(diagram, parts, last)
+        last = _sampler(diagram, layers["mu"], layers["logvar"], last)
         loss = [
             r"loss = reconstruction + $\beta$ KL, mean over the batch",
             r"reconstruction: $\|x - \hat{x}\|^2 / (2 \sigma^2) + D/2 \, \log (2 \pi \sigma^2)$",
@@ -53,12 +53,12 @@ def architecture_figure(model, corrupt=None):
             r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$",
         ]
     else:
-        Z = parts["encoder"][-1][2]
+        Z = encoder[-1][2]
         last = diagram.follow(last, diagram.block("code", [f"(N, {Z})"], Z, GREY))
         clean = "the clean image" if corrupt is not None else "the image"
         loss = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
     diagram.turn()
-    for layer in parts["decoder"]:
+    for layer in decoder:
         last = diagram.follow(last, diagram.layer(layer, BLUE))
     reconstruction = diagram.follow(last, diagram.block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY))
     diagram.loss(loss, image, reconstruction)
@@ -66,10 +66,9 @@ def architecture_figure(model, corrupt=None):
     return diagram.figure(f"{name}: {_parameters(model):,} parameters")
 
 
-def _sampler(diagram, parts, trunk):
+def _sampler(diagram, mu, logvar, trunk):
     """The two heads, the noise and the sampler; returns the code."""
-    ((mu,), (logvar,)) = parts["mu"], parts["logvar"]
-    Z = mu[2]
+    _, _, Z = mu
     heads = diagram.layer(mu, GREEN, y=0.65), diagram.layer(logvar, GREEN, y=-0.65, same_column=True)
     diagram.frame(heads)
     sampler = diagram.block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)
@@ -81,21 +80,14 @@ def _sampler(diagram, parts, trunk):
     return diagram.follow(sampler, diagram.block("z", ["code", f"(N, {Z})"], Z, GREY))
 
 
-def _parts(model):
-    """{attribute: [(name, layer, how many numbers it puts out), ...]} in the order of the model."""
-    parts = {}
-    for attribute, part in vars(model).items():
-        if isinstance(part, Sequential):
-            layers = {f"{attribute}.{position}": layer for position, layer in enumerate(part)}
-        elif isinstance(part, Layer):
-            layers = {attribute: part}
-        else:
-            continue
-        width, parts[attribute] = None, []
-        for name, layer in layers.items():
+def _layers(model):
+    """{name: (name, layer, how many numbers it puts out)} of the layers that are not made of others."""
+    layers, width = {}, None
+    for name, layer in model.named_layers():
+        if layer is not model and not isinstance(layer, Sequential):
             width = layer.weight.data.shape[0] if isinstance(layer, Linear) else width
-            parts[attribute].append((name, layer, width))
-    return parts
+            layers[name] = name, layer, width
+    return layers
 
 
 def _parameters(layer):
