@@ -1,6 +1,8 @@
 """The architecture of a live model: a block diagram, and a table of its layers."""
 
 import math
+from itertools import product
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -11,6 +13,7 @@ from nnlite import Linear, Sequential
 BLUE, ORANGE, GREY, GREEN = "#d6e6f5", "#fbe3c8", "#eeeeee", "#dcefd8"
 STEP = 1.42  # from one block's middle to the next one's
 WIDTH = 1.2  # of a block
+OFFSETS = {"mu": 0.65, "logvar": -0.65, "noise": 1.5}  # heights of the blocks that are not in the middle of the row
 LOSS, BOTTOM = -2.2, -4.1  # heights of the loss and of the decoder's row, under the encoder's
 
 
@@ -37,15 +40,15 @@ def architecture_figure(model, corrupt=None):
     """
     layers = _layers(model)
     encoder, decoder = ([layers[name] for name in layers if name.startswith(part)] for part in ("encoder", "decoder"))
-    D = decoder[-1][2]
-    diagram = _Diagram()
-    last = image = diagram.block("x", ["image", f"(N, {D})"], D, GREY)
+    D, Z = decoder[-1][2], decoder[0][1].weight.data.shape[1]
+    columns = [[_Block("x", ["image", f"(N, {D})"], D, GREY)]]
     if corrupt is not None:
-        last = diagram.follow(last, diagram.block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE))
-    for layer in encoder:
-        last = diagram.follow(last, diagram.layer(layer, BLUE))
+        columns.append([_Block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE)])
+    columns += [[_layer_block(*row, BLUE)] for row in encoder]
     if isinstance(model, VAE):
-        last = _sampler(diagram, layers["mu"], layers["logvar"], last)
+        columns.append([_layer_block(*layers[name], GREEN) for name in ("mu", "logvar")])
+        columns.append([_Block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)])
+        columns.append([_Block("z", ["code", f"(N, {Z})"], Z, GREY)])
         loss = [
             r"loss = reconstruction + $\beta$ KL, mean over the batch",
             r"reconstruction: $\|x - \hat{x}\|^2 / (2 \sigma^2) + D/2 \, \log (2 \pi \sigma^2)$",
@@ -53,31 +56,37 @@ def architecture_figure(model, corrupt=None):
             r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$",
         ]
     else:
-        Z = encoder[-1][2]
-        last = diagram.follow(last, diagram.block("code", [f"(N, {Z})"], Z, GREY))
+        columns.append([_Block("code", [f"(N, {Z})"], Z, GREY)])
         clean = "the clean image" if corrupt is not None else "the image"
         loss = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
-    diagram.turn()
-    for layer in decoder:
-        last = diagram.follow(last, diagram.layer(layer, BLUE))
-    reconstruction = diagram.follow(last, diagram.block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY))
-    diagram.loss(loss, image, reconstruction)
+    there = len(columns)  # from left to right; those that follow go back under them
+    columns += [[_layer_block(*row, BLUE)] for row in decoder]
+    columns.append([_Block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY)])
+
+    axis, places = Figure(dpi=100).add_axes((0, 0, 1, 1)), {}
+    for number, column in enumerate(columns):
+        x, y = (number * STEP, 0.0) if number < there else ((2 * there - 1 - number) * STEP, BOTTOM)
+        for block in column:
+            places[block.name] = _draw_block(axis, block, x, y + OFFSETS.get(block.name, 0.0))
+    compared = [places["x"]]
+    if isinstance(model, VAE):
+        noise = _Block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE)
+        places["noise"] = _draw_block(axis, noise, places["sampler"][0], OFFSETS["noise"])
+        _draw_arrow(axis, places["noise"], places["sampler"])
+        compared.append(_draw_frame(axis, places["mu"], places["logvar"]))
+    for before, after in ((before, after) for pair in zip(columns, columns[1:]) for before, after in product(*pair)):
+        _draw_arrow(axis, places[before.name], places[after.name])
+    _draw_loss(axis, loss, [*compared, places["x_hat"]])
+
+    left, right = -WIDTH / 2 - 0.1, max(x + WIDTH / 2 for x, _, _ in places.values()) + 0.1
+    low, high = BOTTOM - 1.1, max(y + height / 2 for _, y, height in places.values()) + 0.5
     name = type(model).__name__ if corrupt is None else f"{type(model).__name__}, trained to denoise"
-    return diagram.figure(f"{name}: {_parameters(model):,} parameters")
-
-
-def _sampler(diagram, mu, logvar, trunk):
-    """The two heads, the noise and the sampler; returns the code."""
-    _, _, Z = mu
-    heads = diagram.layer(mu, GREEN, y=0.65), diagram.layer(logvar, GREEN, y=-0.65, same_column=True)
-    diagram.frame(heads)
-    sampler = diagram.block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)
-    noise = diagram.block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE, y=1.5, same_column=True)
-    for head in heads:
-        diagram.follow(trunk, head)
-        diagram.follow(head, sampler)
-    diagram.follow(noise, sampler)
-    return diagram.follow(sampler, diagram.block("z", ["code", f"(N, {Z})"], Z, GREY))
+    title = f"{name}: {_parameters(model):,} parameters"
+    axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
+    axis.set(xlim=(left, right), ylim=(low, high))
+    axis.set_axis_off()
+    axis.figure.set_size_inches(right - left, high - low)
+    return axis.figure
 
 
 def _layers(model):
@@ -94,75 +103,67 @@ def _parameters(layer):
     return sum(parameter.data.size for parameter in layer.parameters())
 
 
-class _Diagram:
-    """Blocks, each (x, y, height), in inches; arrows between them. A row from left to right, turn(), a row back."""
+class _Block(NamedTuple):
+    name: str
+    lines: list  # of text under the name
+    numbers: int  # that it puts out
+    colour: str
 
-    def __init__(self):
-        self._axis, self._compared = Figure(dpi=100).add_axes((0, 0, 1, 1)), []
-        self._column, self._direction, self._row, self._right, self._top = -1, 1, 0.0, 0.0, 0.0
 
-    def turn(self):
-        """The next block stands under the last one, and those that follow to the left of it."""
-        self._column, self._direction, self._row = self._column + 1, -1, BOTTOM
+def _layer_block(name, layer, width, colour):
+    count = _parameters(layer)
+    lines = [type(layer).__name__, f"(N, {width})"] + ([f"{count:,}\nparameters"] if count else [])
+    return _Block(name, lines, width, colour)
 
-    def block(self, head, lines, numbers, colour, y=0.0, same_column=False):
-        self._column += 0 if same_column else self._direction
-        x, y, height = self._column * STEP, self._row + y, 0.7 + 0.3 * math.log10(numbers)
-        self._right, self._top = max(self._right, x + WIDTH / 2), max(self._top, y + height / 2)
-        self._box(x, y, WIDTH, height, colour)
-        self._text(x, y + 0.1 * len(lines), head, weight="bold")
-        self._text(x, y + 0.1 * len(lines) - 0.14, "\n".join(lines), va="top")
-        return x, y, height
 
-    def layer(self, row, colour, **place):
-        name, layer, width = row
-        count = _parameters(layer)
-        lines = [type(layer).__name__, f"(N, {width})"] + ([f"{count:,}\nparameters"] if count else [])
-        return self.block(name, lines, width, colour, **place)
+# What these draw has a place: x and y of its middle, and its height, in inches.
 
-    def follow(self, before, after):
-        """An arrow from a block to another one, which is returned."""
-        (x, y, height), (next_x, next_y, next_height) = before, after
-        if x == next_x:
-            self._arrow((x, y - height / 2), (x, next_y + next_height / 2))
-        else:
-            side = self._direction * WIDTH / 2
-            self._arrow((x + side, y), (next_x - side, next_y))
-        return after
 
-    def frame(self, blocks):
-        """A frame around blocks of one column, and an arrow from it to the loss."""
-        x, gap = blocks[0][0], 0.06
-        low, high = min(y - h / 2 for _, y, h in blocks) - gap, max(y + h / 2 for _, y, h in blocks) + gap
-        style = {"fill": False, "linestyle": "--", "edgecolor": "#555555"}
-        self._axis.add_patch(Rectangle((x - WIDTH / 2 - gap, low), WIDTH + 2 * gap, high - low, **style))
-        self._compared.append((x, low))
+def _draw_block(axis, block, x, y):
+    height = 0.7 + 0.3 * math.log10(block.numbers)
+    _draw_box(axis, (x, y, height), WIDTH, block.colour)
+    line = y + 0.1 * len(block.lines)
+    _write(axis, x, line, block.name, weight="bold")
+    _write(axis, x, line - 0.14, "\n".join(block.lines), va="top")
+    return x, y, height
 
-    def loss(self, lines, image, reconstruction):
-        """The loss between the two rows, and arrows to it from what it compares."""
-        (image_x, image_y, image_height), (x, y, height) = image, reconstruction
-        half = 0.12 + 0.11 * len(lines)
-        self._box(1.5 * STEP, LOSS, 3 * STEP + WIDTH, 2 * half, "#f7d9d9")
-        for place, line in enumerate(lines):
-            self._text(1.5 * STEP, LOSS + half - 0.23 - 0.22 * place, line)
-        self._arrow((x, y + height / 2), (x, LOSS - half))
-        for x, bottom in [*self._compared, (image_x, image_y - image_height / 2)]:
-            self._arrow((x, bottom), (x, LOSS + half))
 
-    def figure(self, title):
-        left, right, low, high = -WIDTH / 2 - 0.1, self._right + 0.1, BOTTOM - 1.1, self._top + 0.5
-        self._axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
-        self._axis.set(xlim=(left, right), ylim=(low, high))
-        self._axis.set_axis_off()
-        self._axis.figure.set_size_inches(right - left, high - low)
-        return self._axis.figure
+def _draw_box(axis, place, width, colour):
+    x, y, height = place
+    style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#555555"}
+    axis.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
 
-    def _arrow(self, start, end):
-        self._axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#333333"))
 
-    def _box(self, x, y, width, height, colour):
-        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#555555"}
-        self._axis.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
+def _draw_arrow(axis, before, after):
+    """From one place to another: straight up or down, or from side to side."""
+    (x, y, height), (next_x, next_y, next_height) = before, after
+    if x == next_x:
+        up = math.copysign(1, next_y - y)
+        start, end = (x, y + up * height / 2), (x, next_y - up * next_height / 2)
+    else:
+        right = math.copysign(WIDTH / 2, next_x - x)
+        start, end = (x + right, y), (next_x - right, next_y)
+    axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#333333"))
 
-    def _text(self, x, y, text, va="center", **style):
-        self._axis.text(x, y, text, ha="center", va=va, fontsize=9, linespacing=1.3, **style)
+
+def _draw_frame(axis, upper, lower):
+    """A frame around two places of one column; returns the place of its lower edge."""
+    (x, high, high_height), (_, low, low_height), gap = upper, lower, 0.06
+    low, high = low - low_height / 2 - gap, high + high_height / 2 + gap
+    style = {"fill": False, "linestyle": "--", "edgecolor": "#555555"}
+    axis.add_patch(Rectangle((x - WIDTH / 2 - gap, low), WIDTH + 2 * gap, high - low, **style))
+    return x, low, 0.0
+
+
+def _draw_loss(axis, lines, compared):
+    """The loss between the two rows, and arrows to it from what it compares."""
+    x, height = 1.5 * STEP, 2 * (0.12 + 0.11 * len(lines))
+    _draw_box(axis, (x, LOSS, height), 3 * STEP + WIDTH, "#f7d9d9")
+    for number, line in enumerate(lines):
+        _write(axis, x, LOSS + height / 2 - 0.23 - 0.22 * number, line)
+    for place in compared:
+        _draw_arrow(axis, place, (place[0], LOSS, height))
+
+
+def _write(axis, x, y, text, va="center", **style):
+    axis.text(x, y, text, ha="center", va=va, fontsize=9, linespacing=1.3, **style)
