@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from autoencoders.edits import scaled_differences
 from autoencoders.images import to_pixels
+from autoencoders.measurements import scaled_differences
 
 DPI = 100
 IMAGE = 64  # the width and height of an image, in its own pixels
