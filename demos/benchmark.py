@@ -111,7 +111,7 @@ def parts(results):
     rows.append(["nnlite / its train()", *(_ratio(ours[b], step[b]["nnlite, train()"]) for b in step)])
     rows.append(["bound", *(f"{1e3 * bound[b]:.1f}" for b in step)])
     rows.append(["bound / nnlite", *(f"{bound[b] / np.median(ours[b]):.0%}" for b in step)])
-    of_products = zip((*PRODUCTS, "their sum"), *map(_ratios_of_products, products.values()))
+    product_rows = zip((*PRODUCTS, "their sum"), *map(_product_ratios, products.values()))
     return [
         f"{results['machine']}, {results['threads']} in use; {versioned}.",
         f"A training step: milliseconds, and how many times as fast as {base}. A time is the median of the rounds, a "
@@ -125,7 +125,7 @@ def parts(results):
         "measured in one pass over memory.",
         "The large matrix products of a step, x and h standing for the inputs of the first and the last layer, W and V "
         "for their weights: how many times as fast as OpenBLAS, by which NumPy multiplies:",
-        Table(["", *(f"batch {batch}" for batch in products)], list(of_products)),
+        Table(["", *(f"batch {batch}" for batch in products)], list(product_rows)),
         "A reconstruction:",
         Table(["", *(f"batch {batch}" for batch in infer)], _rows(infer, base)),
         f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
@@ -139,7 +139,7 @@ def _ratio(times, faster):
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def _ratios_of_products(medians):
+def _product_ratios(medians):
     """Those of naive NumPy's times to nnlite's: of the five products, and of their sum."""
     naive, ours = (np.array(medians[name]) for name in (NAIVE, OURS))  # (rounds, 5) each
     return [*map(_ratio, naive.T, ours.T), _ratio(naive.sum(axis=1), ours.sum(axis=1))]

@@ -80,15 +80,15 @@ def by_pytorch(fused=None, compiled=False):
             parameter.copy_(torch.from_numpy(weights))
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=fused)
 
-    def loss_of(x):
+    def compute_loss(x):
         return nn.functional.mse_loss(model(x), x)
 
     if compiled:
-        loss_of, forward = (torch.compile(function, dynamic=False) for function in (loss_of, model))
+        compute_loss, forward = (torch.compile(function, dynamic=False) for function in (compute_loss, model))
 
     def step(x):
         optimizer.zero_grad()
-        loss = loss_of(torch.from_numpy(x))
+        loss = compute_loss(torch.from_numpy(x))
         loss.backward()
         optimizer.step()
         return loss.detach()
