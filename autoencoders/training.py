@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from tqdm import tqdm
 
-from autoencoders.images import ImageSet
 from autoencoders.vae import VAE
 from nnlite import Adam, Linear, mse_loss
 
@@ -53,7 +52,7 @@ def train(
     the next loss, at the end of the epoch or before the next save, whichever comes first.
     """
     for name, given in (("images", images), ("validation", images if validation is None else validation)):
-        if not isinstance(given, ImageSet):
+        if not hasattr(given, "batches"):
             raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
     for name, given in (("epochs", epochs), ("batch_size", batch_size)):
         if given < 1:
