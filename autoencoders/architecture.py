@@ -1,7 +1,7 @@
 """The architecture of a live model: a block diagram, and a table of its layers."""
 
 import math
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
@@ -41,14 +41,16 @@ def architecture_figure(model, corrupt=None):
     layers = _layers(model)
     encoder, decoder = ([layers[name] for name in layers if name.startswith(part)] for part in ("encoder", "decoder"))
     D, Z = decoder[-1][2], decoder[0][1].weight.data.shape[1]
-    columns = [[_Block("x", ["image", f"(N, {D})"], D, GREY)]]
+    there = [[_Block("x", ["image", f"(N, {D})"], D, GREY)]]
     if corrupt is not None:
-        columns.append([_Block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE)])
-    columns += [[_layer_block(*row, BLUE)] for row in encoder]
+        there.append([_Block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE)])
+    there += [[_layer_block(*row, BLUE)] for row in encoder]
+    noise = None
     if isinstance(model, VAE):
-        columns.append([_layer_block(*layers[name], GREEN) for name in ("mu", "logvar")])
-        columns.append([_Block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)])
-        columns.append([_Block("z", ["code", f"(N, {Z})"], Z, GREY)])
+        noise = _Block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE)
+        there.append([_layer_block(*layers[name], GREEN) for name in ("mu", "logvar")])
+        there.append([_Block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)])
+        there.append([_Block("z", ["code", f"(N, {Z})"], Z, GREY)])
         loss = [
             r"loss = reconstruction + $\beta$ KL, mean over the batch",
             r"reconstruction: $\|x - \hat{x}\|^2 / (2 \sigma^2) + D/2 \, \log (2 \pi \sigma^2)$",
@@ -56,37 +58,13 @@ def architecture_figure(model, corrupt=None):
             r"KL of $N(\mu, e^{logvar})$ from $N(0, I)$",
         ]
     else:
-        columns.append([_Block("code", [f"(N, {Z})"], Z, GREY)])
+        there.append([_Block("code", [f"(N, {Z})"], Z, GREY)])
         clean = "the clean image" if corrupt is not None else "the image"
         loss = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
-    there = len(columns)  # from left to right; those that follow go back under them
-    columns += [[_layer_block(*row, BLUE)] for row in decoder]
-    columns.append([_Block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY)])
-
-    axis, places = Figure(dpi=100).add_axes((0, 0, 1, 1)), {}
-    for number, column in enumerate(columns):
-        x, y = (number * STEP, 0.0) if number < there else ((2 * there - 1 - number) * STEP, BOTTOM)
-        for block in column:
-            places[block.name] = _draw_block(axis, block, x, y + OFFSETS.get(block.name, 0.0))
-    compared = [places["x"]]
-    if isinstance(model, VAE):
-        noise = _Block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE)
-        places["noise"] = _draw_block(axis, noise, places["sampler"][0], OFFSETS["noise"])
-        _draw_arrow(axis, places["noise"], places["sampler"])
-        compared.append(_draw_frame(axis, places["mu"], places["logvar"]))
-    for before, after in ((before, after) for pair in zip(columns, columns[1:]) for before, after in product(*pair)):
-        _draw_arrow(axis, places[before.name], places[after.name])
-    _draw_loss(axis, loss, [*compared, places["x_hat"]])
-
-    left, right = -WIDTH / 2 - 0.1, max(x + WIDTH / 2 for x, _, _ in places.values()) + 0.1
-    low, high = BOTTOM - 1.1, max(y + height / 2 for _, y, height in places.values()) + 0.5
+    back = [[_layer_block(*row, BLUE)] for row in decoder]
+    back.append([_Block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY)])
     name = type(model).__name__ if corrupt is None else f"{type(model).__name__}, trained to denoise"
-    title = f"{name}: {_parameters(model):,} parameters"
-    axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
-    axis.set(xlim=(left, right), ylim=(low, high))
-    axis.set_axis_off()
-    axis.figure.set_size_inches(right - left, high - low)
-    return axis.figure
+    return _draw(there, back, noise, loss, f"{name}: {_parameters(model):,} parameters")
 
 
 def _layers(model):
@@ -116,7 +94,31 @@ def _layer_block(name, layer, width, colour):
     return _Block(name, lines, width, colour)
 
 
-# What these draw has a place: x and y of its middle, and its height, in inches.
+def _draw(there, back, noise, loss, title):
+    """The Figure of columns of blocks: those `there` from left to right, those `back` under them from right to left."""
+    axis, places = Figure(dpi=100).add_axes((0, 0, 1, 1)), {}  # x and y of each block's middle, and its height, inches
+    for number, column in enumerate(there):
+        for block in column:
+            places[block.name] = _draw_block(axis, block, number * STEP, OFFSETS.get(block.name, 0.0))
+    for number, (block,) in enumerate(back):
+        places[block.name] = _draw_block(axis, block, (len(there) - 1 - number) * STEP, BOTTOM)
+    compared = [places["x"], places["x_hat"]]
+    if noise is not None:
+        places["noise"] = _draw_block(axis, noise, places["sampler"][0], OFFSETS["noise"])
+        _draw_arrow(axis, places["noise"], places["sampler"])
+        compared.append(_draw_frame(axis, places["mu"], places["logvar"]))
+    for column, next_column in pairwise([*there, *back]):
+        for before, after in product(column, next_column):
+            _draw_arrow(axis, places[before.name], places[after.name])
+    _draw_loss(axis, loss, compared)
+
+    left, right = -WIDTH / 2 - 0.1, max(x + WIDTH / 2 for x, _, _ in places.values()) + 0.1
+    low, high = BOTTOM - 1.1, max(y + height / 2 for _, y, height in places.values()) + 0.5
+    axis.text((left + right) / 2, high - 0.2, title, ha="center", va="center", fontsize=12)
+    axis.set(xlim=(left, right), ylim=(low, high))
+    axis.set_axis_off()
+    axis.figure.set_size_inches(right - left, high - low)
+    return axis.figure
 
 
 def _draw_block(axis, block, x, y):
