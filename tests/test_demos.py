@@ -327,7 +327,18 @@ def test_gradients_draws_the_error_over_the_step(tmp_path, capsys):
 def test_gradients_shows_a_planted_bug_and_what_gives_it_away(capsys):
     gradients.main(["--break", "DroppedUpstream"])
     printed = capsys.readouterr().out
-    assert "return self._from_forward().copy()" in printed and "hint: input: does not depend on grad_output" in printed
+    assert printed.startswith("--- nnlite/layers.py\n+++ nnlite/layers.py\n@@ ")
+    assert re.search(r"\n-        return np\.asarray\(.*\n\+        return slope if input_grad else None\n ", printed)
+    assert "hint: input: does not depend on grad_output" in printed
+
+
+def test_gradients_says_which_line_a_bug_wants_when_the_source_has_changed(monkeypatch, capsys):
+    monkeypatch.setattr(Tanh, "backward", lambda self, grad_output, input_grad=True: grad_output)
+    with pytest.raises(SystemExit) as stopped:
+        gradients.main(["--break", "DroppedUpstream"])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1
+    assert "times in Tanh.backward, wanted it once" in error
 
 
 def test_help_names_every_option_with_its_default(capsys):
