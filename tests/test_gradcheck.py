@@ -225,6 +225,8 @@ def test_what_is_right_is_accepted(rng, name, method):
     gradcheck(RIGHT[name](rng), rng.standard_normal((N, FEATURES)), method=method, rng=rng)
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover  # which takes as long again, and has seen each of these lines in the test before
 @both_methods
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_is_accepted_for_a_hundred_seeds(name, method):
@@ -747,6 +749,7 @@ def test_a_large_model_is_right_by_central_differences(rng):
     gradcheck(model, rng.standard_normal((5, 400)), method="central")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["FCNAutoencoder", "VAE"])
 def test_the_gradients_of_the_full_size_models_are_right(rng, name):
     x, f64 = rng.uniform(-1, 1, (1, 12288)), {"rng": rng, "dtype": np.float64}

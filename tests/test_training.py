@@ -22,7 +22,7 @@ def small_model():
 
 def test_training_lowers_the_error_on_both_sets():
     model = FCNAutoencoder(hidden_features=64, rng=np.random.default_rng(1))
-    history = train(model, load_images(count=300), epochs=24, batch_size=16, rng=np.random.default_rng(0))
+    history = train(model, load_images(count=100), epochs=24, batch_size=16, rng=np.random.default_rng(0))
     assert len(history.train_loss) == len(history.validation_loss) == 24
     assert history.train_loss[-1] < 0.7 * history.train_loss[0]
     assert history.validation_loss[-1] < 0.7 * history.validation_loss[0]
@@ -221,10 +221,12 @@ PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "trainingset.npy"
     ids=["embedded faces", "photographs"],
 )
 def test_both_backends_train_alike_for_three_epochs(path):
+    images = load_images(path, count=128)
+
     def losses(name):
-        model, images = FCNAutoencoder(rng=np.random.default_rng(1)), load_images(path, count=256)
+        model = FCNAutoencoder(hidden_features=64, rng=np.random.default_rng(1))
         with use_backend(name):
-            history = train(model, images, epochs=3, batch_size=64, rng=np.random.default_rng(0))
+            history = train(model, images, epochs=3, batch_size=32, rng=np.random.default_rng(0))
         return history.train_loss + history.validation_loss
 
     assert np.allclose(losses("numba"), losses("numpy"), rtol=1e-5)  # float32 rounds by 6e-8
