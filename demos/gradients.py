@@ -20,7 +20,6 @@ def main(argv=None):
         "--break",
         dest="bug",
         metavar="NAME",
-        type=_bug_name,
         choices=BUGS,
         help=f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
     )
@@ -31,12 +30,6 @@ def main(argv=None):
             run(options)
         else:
             show(options)
-
-
-def _bug_name(text):
-    """The name of a planted bug, however it is written: sum_for_mean is SumForMean."""
-    names = {name.lower(): name for name in BUGS}
-    return names.get(text.replace("_", "").lower(), text)
 
 
 def run(options, training_set=None, validation_set=None):
