@@ -19,7 +19,6 @@ from autoencoders import (
     gaussian_noise,
     images,
     noise,
-    objectives,
     train,
     training,
     vae,
@@ -34,7 +33,7 @@ from nnlite.serialization import MAX_TEXT, delete_abandoned, is_temporary, open_
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _FILES = [
     *sorted(Path(nnlite.__file__).parent.glob("*.py")),
-    *(module.__file__ for module in (faces, fcn, images, noise, objectives, training, vae, settings)),
+    *(module.__file__ for module in (faces, fcn, images, noise, training, vae, settings)),
     __file__,
 ]
 SOURCE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in _FILES)).hexdigest()

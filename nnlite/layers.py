@@ -8,14 +8,28 @@ Letters at the end of a line give the shape that it computes: N batch, I in, O o
 
 import numpy as np
 
-from nnlite import backend
+from nnlite.backend import accelerated
+
+
+def matmul(a, b, out=None, add=False):
+    """The matrix product a @ b; in the array `out` if that is given, and added to what is there if `add`."""
+    if out is None:
+        return a @ b
+    if add:
+        out += a @ b
+    else:
+        np.matmul(a, b, out=out)
+    return out
+
+
+matmul = accelerated(matmul)  # by nnlite/matmul.py
 
 
 class Parameter:
     """A trained array `data` and its gradient `grad`, of the same shape and dtype.
 
-    zero_grad() writes no zeros yet. They are written when `.grad` is read; or add_to_grad() comes first and writes its
-    product in their place, which saves two passes over the memory. So read `.grad` anew after zero_grad().
+    zero_grad() writes no zeros yet. They are written when `.grad` is read; or a product comes first and is written in
+    their place, which saves two passes over the memory. So read `.grad` anew after zero_grad().
     """
 
     def __init__(self, data):
@@ -36,9 +50,9 @@ class Parameter:
     def zero_grad(self):
         self._zeros_due = True
 
-    def add_to_grad(self, a, b):
+    def add_matmul_to_grad(self, a, b):
         """grad += a @ b"""
-        backend.matmul(a, b, out=self._grad, add=not self._zeros_due)
+        matmul(a, b, out=self._grad, add=not self._zeros_due)
         self._zeros_due = False
 
 
@@ -78,13 +92,19 @@ class Layer:
         """(name, Parameter or Layer) pairs in the order in which they were set."""
         return [(name, value) for name, value in vars(self).items() if isinstance(value, (Parameter, Layer))]
 
-    def named_parameters(self, prefix=""):
+    def named_layers(self, name=""):
+        """Yield (name, Layer) for this layer, by the name "", and for all within it, such as "encoder.0"."""
+        yield name, self
+        for child_name, child in self._children():
+            if isinstance(child, Layer):
+                yield from child.named_layers(f"{name}.{child_name}".lstrip("."))
+
+    def named_parameters(self):
         """Yield (name, Parameter) pairs; names are PyTorch's, such as "encoder.0.weight"."""
-        for name, child in self._children():
-            if isinstance(child, Parameter):
-                yield prefix + name, child
-            else:
-                yield from child.named_parameters(prefix + name + ".")
+        for name, layer in self.named_layers():
+            for child_name, child in layer._children():
+                if isinstance(child, Parameter):
+                    yield f"{name}.{child_name}".lstrip("."), child
 
     def parameters(self):
         """The list of Parameters; one that several layers share is listed once."""
@@ -101,11 +121,11 @@ class Layer:
     def load_state_dict(self, state):
         """Copy the arrays of `state` into the parameters, in the dtype that these have.
 
-        Raises ValueError, having changed nothing, that names every missing, unexpected and unfit array.
+        Raises ValueError, having changed nothing, that names every missing, unexpected and mismatched array.
         """
         state = {name: np.asarray(array) for name, array in state.items()}
         own = {name: parameter.data for name, parameter in self.named_parameters()}
-        faults = misfits(state, own)
+        faults = mismatches(state, own)
         if faults:
             raise ValueError(f"state_dict does not fit {type(self).__name__}: " + "; ".join(faults))
         for name, array in own.items():
@@ -117,20 +137,19 @@ class Layer:
         return f"{type(self).__name__}({''.join(lines)}" + ("\n)" if lines else ")")
 
 
-def misfits(found, wanted):
-    """A text for each name that is missing or unexpected and each array of another shape or unfit dtype.
+def mismatches(found, wanted):
+    """A text for each name that is missing or unexpected and each array of another shape or kind of number.
 
     found, wanted: by name, arrays or whatever has a shape and a dtype.
     """
     faults = [f"missing {name}" for name in wanted if name not in found]
     faults += [f"unexpected {name}" for name in found if name not in wanted]
     both = [(name, found[name], array) for name, array in wanted.items() if name in found]
-    faults += [f"{name} has shape {a.shape}, wanted {b.shape}" for name, a, b in both if a.shape != b.shape]
-    faults += [
-        f"{name} is {a.dtype}, wanted {b.dtype}"
-        for name, a, b in both
-        if not np.can_cast(a.dtype, b.dtype, "same_kind")
-    ]
+    for name, a, b in both:
+        if a.shape != b.shape:
+            faults.append(f"{name} has shape {a.shape}, wanted {b.shape}")
+        if not np.can_cast(a.dtype, b.dtype, "same_kind"):
+            faults.append(f"{name} is {a.dtype}, wanted {b.dtype}")
     return faults
 
 
@@ -158,7 +177,7 @@ class Linear(Layer):
         if not np.iscomplexobj(x):
             x = np.asarray(x, W.dtype)
         self._cache = x
-        y = backend.matmul(x, W.T)  # (N, O)
+        y = matmul(x, W.T)  # (N, O)
         y += b
         return y
 
@@ -175,9 +194,9 @@ class Linear(Layer):
         x, W = self._from_forward(), self.weight.data  # (N, I), (O, I)
         self._check_grad_output(grad_output, (x.shape[0], W.shape[0]))
         grad_output = np.asarray(grad_output, W.dtype)  # (N, O)
-        self.weight.add_to_grad(grad_output.T, x)  # (O, I)
+        self.weight.add_matmul_to_grad(grad_output.T, x)  # (O, I)
         self.bias.grad += grad_output.sum(axis=0)  # (O,)
-        return backend.matmul(grad_output, W) if input_grad else None  # (N, I)
+        return matmul(grad_output, W) if input_grad else None  # (N, I)
 
     def __repr__(self):
         out_features, in_features = self.weight.data.shape
@@ -205,17 +224,26 @@ class ReLU(Layer):
         return np.where(off, 0, grad_output) if input_grad else None
 
 
+def tanh_and_slope(x):
+    """(tanh(x), its derivative), by the quotient rule for sinh(x) / cosh(x).  Any shape."""
+    y = np.tanh(x)
+    return y, 1 - y * y
+
+
+tanh_and_slope = accelerated(tanh_and_slope)  # by nnlite/fused.py
+
+
 class Tanh(Layer):
     """y = tanh(x), element by element."""
 
     def forward(self, x):
         """y = tanh(x).  Any shape."""
-        y, slope = backend.tanh(np.asarray(x))
+        y, slope = tanh_and_slope(np.asarray(x))
         self._cache = slope  # rather than y, for y is the caller's and may be written to
         return y
 
     def backward(self, grad_output, input_grad=True):
-        """dy/dx = 1 - tanh(x)^2 = 1 - y^2, by the quotient rule for sinh(x) / cosh(x).
+        """dy/dx = 1 - tanh(x)^2 = 1 - y^2.
 
         dL/dx = dL/dy (1 - y^2)
         """

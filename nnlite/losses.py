@@ -5,7 +5,7 @@ Letters at the end of a line give the shape that it computes: N batch, Z code.
 
 import numpy as np
 
-from nnlite import backend
+from nnlite.backend import accelerated
 
 
 def mse_loss(prediction, target):
@@ -23,7 +23,11 @@ def mse_loss(prediction, target):
         raise ValueError(f"mse_loss: prediction {prediction.shape}, target {target.shape}, wanted one shape, not empty")
     if not np.issubdtype(prediction.dtype, np.inexact):
         prediction = np.asarray(prediction, np.float64)
-    return backend.mean_squared_error(prediction, target)
+    difference = prediction - target
+    return np.mean(difference * difference), 2 / difference.size * difference
+
+
+mse_loss = accelerated(mse_loss)  # by nnlite/fused.py
 
 
 def kl_divergence(mu, logvar):

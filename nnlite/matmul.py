@@ -59,6 +59,7 @@ BLOCK_ROWS = 72
 STRIP_ROWS, STRIP_COLUMNS = 144, 128
 PADDING = 16  # numbers after each panel, room for a whole vector; nor do all panels then begin at the same cache lines
 FEW = 5
+DTYPES = (np.float32, np.float64)
 
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
 # The flags that let the compiler assume that there is no nan or inf stay off.
@@ -444,32 +445,45 @@ def _scratch_of(dtype, numbers):
     return _scratch[dtype]
 
 
-def product(a, b, out, adding):
-    """out = a @ b, or out += a @ b if adding.
+def matmul(a, b, out=None, add=False):
+    """a @ b; in `out` if that is given, and added to what is there if `add`: see accelerated() in backend.py.
 
-    a: (M, K), b: (K, N), out: (M, N), C-contiguous; one dtype, float32 or float64. `a` and `b` may be transposed views
+    a: (M, K), b: (K, N), out: (M, N), row-major; one dtype, float32 or float64. `a` and `b` may be transposed views
     (read without a copy) or have any other strides (copied first). `out` must not overlap them. One caller at a time.
+    Returns NotImplemented for all else.
     """
-    (M, N), K = out.shape, a.shape[1]
-    if 0 in (M, N, K):
-        if not adding:
-            out[...] = 0
-        return
+    fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] and a.dtype == b.dtype and a.dtype in DTYPES
+    if not fits:
+        return NotImplemented
+    (M, K), N = a.shape, b.shape[1]
+    if out is None:
+        out, add = np.empty((M, N), a.dtype), False
+    elif out.shape != (M, N) or out.dtype != a.dtype or not (out.flags.c_contiguous and out.flags.writeable):
+        return NotImplemented
     A, At = _row_major(a)
     B, Bt = _row_major(b)
-    if M <= FEW and Bt and not At:
-        _few_rows(A, B, out, adding)
-        return
-    W = ROWS if M <= N else 2 * BYTES // out.itemsize
-    block_size = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
-    scratch, threads = _scratch_of(out.dtype, block_size), numba.get_num_threads()
-    A, B, C = (array.reshape(-1) for array in (A, B, out))
-    _product(A, At, B, Bt, M, N, K, C, adding, W, block_size, *scratch, threads)
+    if 0 in (M, N, K):
+        if not add:
+            out[...] = 0
+    elif M <= FEW and Bt and not At:
+        _few_rows(A, B, out, add)
+    else:
+        W = ROWS if M <= N else 2 * BYTES // out.itemsize
+        block_size = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
+        scratch, threads = _scratch_of(out.dtype, block_size), numba.get_num_threads()
+        A, B, C = (array.reshape(-1) for array in (A, B, out))
+        _product(A, At, B, Bt, M, N, K, C, add, W, block_size, *scratch, threads)
+    return out
 
 
 def _row_major(a):
     """(array, transposed): `array` is C-contiguous, and `a` is that array or its transpose."""
     transposed = a.flags.f_contiguous and not a.flags.c_contiguous
-    array = (a.T if transposed else np.ascontiguousarray(a)).view()
-    array.flags.writeable = False  # to Numba that is another type: all arrays alike, it compiles once
-    return array, transposed
+    return read_only(a.T if transposed else np.ascontiguousarray(a)), transposed
+
+
+def read_only(array):
+    """A view that is not to be written to. To Numba that is another type: all inputs alike, it compiles once."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

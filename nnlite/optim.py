@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from nnlite import backend
+from nnlite.backend import accelerated
+
+BLOCK = 2**16  # numbers
 
 
 class Optimizer:
@@ -61,8 +63,31 @@ class Adam(Optimizer):
         self.v = [np.zeros_like(p.data) for p in self.parameters]
 
     def step(self):
+        """Raises ValueError if a parameter and its gradient, m or v differ in shape."""
         beta1, beta2 = self.betas
         self.t += 1
-        m_weight, v_weight = 1 - beta1**self.t, 1 - beta2**self.t
+        rate, v_scale = self.lr / (1 - beta1**self.t), 1 / (1 - beta2**self.t)  # rate m = lr m', v_scale v = v'
         for p, m, v in zip(self.parameters, self.m, self.v):
-            backend.adam_step(p.data, p.grad, m, v, beta1, beta2, self.lr / m_weight, v_weight, self.eps)
+            shapes = [array.shape for array in (p.data, p.grad, m, v)]
+            if len(set(shapes)) > 1:
+                raise ValueError(f"Adam: the shapes of a parameter, its gradient, m and v are {shapes}, wanted one")
+            self._update((p.data, p.grad, m, v), rate, v_scale)
+
+    def _update(self, arrays, rate, v_scale):
+        """The step of one parameter, in place; arrays: p, g, m, v."""
+        beta1, beta2 = self.betas
+        for p, g, m, v in _blocks(arrays):
+            m *= beta1
+            m += (1 - beta1) * g
+            v *= beta2
+            v += (1 - beta2) * g * g
+            p -= rate * m / (np.sqrt(v_scale * v) + self.eps)
+
+    _update = accelerated(_update)  # by nnlite/fused.py
+
+
+def _blocks(arrays):
+    """Arrays of one shape in pieces so small that what a formula makes of them on its way stays in the cache."""
+    modes = [["readwrite" if array.flags.writeable else "readonly"] for array in arrays]
+    with np.nditer(arrays, ["external_loop", "buffered", "zerosize_ok"], modes, buffersize=BLOCK) as pieces:
+        yield from pieces

@@ -20,6 +20,9 @@ class Rows:
     def __init__(self, array):
         self.array = array
 
+    def subset(self, indices):
+        return Rows(self.array[indices])
+
     def __len__(self):
         return len(self.array)
 

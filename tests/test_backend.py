@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from autoencoders import FCNAutoencoder
-from nnlite import Adam, backend, mse_loss, use_backend
-from nnlite.backend import adam_step, current_backend, matmul, mean_squared_error, take_levels, tanh
+from autoencoders.images import take_levels
+from nnlite import Adam, Parameter, backend, mse_loss, use_backend
+from nnlite.backend import current_backend
 from nnlite.fused import CHUNK
+from nnlite.layers import matmul, tanh_and_slope
 
 
 def on_both_backends(function, *arguments):
@@ -79,20 +81,20 @@ def test_matmul_returns_a_new_product_or_fills_an_array_or_adds_to_it(rng, name)
 
 
 @pytest.mark.parametrize("name", ["numba", "numpy"])
+@pytest.mark.parametrize("add", [False, True])
 @pytest.mark.parametrize(
-    "b, out, found",
+    "b, out",
     [
-        (np.ones((2, 4)), None, "a has shape (2, 3) and b (2, 4)"),
-        (np.ones(3), None, "a has shape (2, 3) and b (3,)"),
-        (np.ones((3, 4)), np.ones((4, 2)), "out is float64 (4, 2)"),
-        (np.ones((3, 4)), np.ones((2, 4), np.int32), "out is int32 (2, 4)"),
-        (np.ones((3, 4)), np.broadcast_to(1.0, (2, 4)), "out is float64 (2, 4), read-only"),
+        (np.ones((2, 4)), None),
+        (np.ones((3, 4)), np.ones((4, 2))),
+        (np.ones((3, 4)), np.ones((2, 4), np.int32)),
+        (np.ones((3, 4)), np.broadcast_to(1.0, (2, 4))),
     ],
-    ids=["factors", "vector", "out", "dtype", "read-only"],
+    ids=["factors", "out", "dtype", "read-only"],
 )
-def test_what_does_not_fit_is_refused(name, b, out, found):
-    with use_backend(name), pytest.raises(ValueError, match=re.escape(f"matmul: {found}, wanted")):
-        matmul(np.ones((2, 3)), b, out)
+def test_what_does_not_fit_is_an_error_of_numpys(name, b, out, add):
+    with use_backend(name), pytest.raises((ValueError, TypeError)):
+        matmul(np.ones((2, 3)), b, out, add)
 
 
 def test_a_product_of_two_precisions_has_the_higher_one(rng):
@@ -101,7 +103,7 @@ def test_a_product_of_two_precisions_has_the_higher_one(rng):
         assert product.dtype == np.float64 and np.array_equal(product, a @ b)
 
 
-def test_complex_numbers_go_to_the_numpy_twin(rng):
+def test_complex_numbers_go_to_numpy(rng):
     a, b = rng.standard_normal((2, 4, 4))
     assert np.array_equal(matmul(a * 1j, b), a * 1j @ b)
 
@@ -118,7 +120,7 @@ def float32_numbers():
 def test_tanh_in_float32_is_off_by_less_than_5_units_in_the_last_place():
     x = float32_numbers()
     with use_backend("numba"):
-        y, slope = tanh(x)
+        y, slope = tanh_and_slope(x)
     right = np.tanh(x, dtype=np.float64)
     assert np.max(np.abs(y - right) / np.spacing(np.abs(right).astype(np.float32))) < 5
     assert np.array_equal(np.signbit(y), np.signbit(x))
@@ -128,7 +130,7 @@ def test_tanh_in_float32_is_off_by_less_than_5_units_in_the_last_place():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tanh_is_exact_at_0_and_infinity_and_keeps_nan(dtype):
     with use_backend("numba"):
-        y, slope = tanh(np.array([0.0, -0.0, np.inf, -np.inf, np.nan], dtype))
+        y, slope = tanh_and_slope(np.array([0.0, -0.0, np.inf, -np.inf, np.nan], dtype))
     assert np.array_equal(y, [0, 0, 1, -1, np.nan], equal_nan=True) and np.array_equal(np.signbit(y[:2]), [False, True])
     assert np.array_equal(slope, [1, 1, 0, 0, np.nan], equal_nan=True)
 
@@ -136,22 +138,22 @@ def test_tanh_is_exact_at_0_and_infinity_and_keeps_nan(dtype):
 @pytest.mark.parametrize("shape", [(), (0, 3), (3, 5), (3, 2 * CHUNK + 1)])
 def test_tanh_of_any_shape_is_numpys(rng, shape):
     x = rng.standard_normal(shape).astype(np.float32)
-    for ours, expected in zip(*on_both_backends(tanh, np.asarray(x))):
+    for ours, expected in zip(*on_both_backends(tanh_and_slope, np.asarray(x))):
         assert ours.shape == expected.shape == shape and np.allclose(ours, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("size", [1, CHUNK, 2 * CHUNK + 1])
-def test_the_mean_squared_error_is_numpys(rng, size, order):
+def test_the_mse_loss_is_numpys(rng, size, order):
     prediction, target = (np.array(x, np.float32, order=order) for x in rng.standard_normal((2, 3, size)))
-    (loss, grad), (expected, expected_grad) = on_both_backends(mean_squared_error, prediction, target)
+    (loss, grad), (expected, expected_grad) = on_both_backends(mse_loss, prediction, target)
     assert type(loss) is np.float32 and np.isclose(loss, expected, rtol=1e-5)
     assert np.allclose(grad, expected_grad, rtol=1e-6)
 
 
 def test_an_error_between_two_precisions_has_the_higher_one(rng):
     prediction, target = rng.standard_normal((3, 5)).astype(np.float32), rng.standard_normal((3, 5))
-    for _, grad in on_both_backends(mean_squared_error, prediction, target):
+    for _, grad in on_both_backends(mse_loss, prediction, target):
         assert grad.dtype == np.float64 and np.array_equal(grad, 2 / 15 * (prediction - target))
 
 
@@ -173,22 +175,36 @@ def test_levels_are_taken_channel_first(rng, rows):
     ids=["every second column", "two bytes"],
 )
 def test_levels_of_other_arrays_than_images_in_a_row_are_numpys(images, levels):
-    for taken in on_both_backends(take_levels, images, [0], levels):
+    for taken in on_both_backends(take_levels, images, np.array([0]), levels):
         assert np.array_equal(taken.reshape(3, -1), images[0].reshape(-1, 3).T)
 
 
 def test_levels_are_taken_by_the_backend_that_is_chosen(monkeypatch):
     called = []
-    monkeypatch.setattr(backend.fused, "take_levels", lambda *arrays: called.append(current_backend()))
-    list(on_both_backends(take_levels, np.zeros((1, 2, 2, 3), np.uint8), [0], np.zeros(256)))
+    monkeypatch.setitem(backend._NUMBA, "take_levels", lambda *arrays: called.append(current_backend()))
+    list(on_both_backends(take_levels, np.zeros((1, 2, 2, 3), np.uint8), np.array([0]), np.zeros(256)))
     assert called == ["numba"]
 
 
-@pytest.mark.parametrize("rows", [[-1], [5], [[0, 1]], [0.5], [True, False, True, False, True]])
+@pytest.mark.parametrize("rows", [[5], [2**62], [0.5]])
 @pytest.mark.parametrize("name", ["numba", "numpy"])
 def test_a_row_that_does_not_exist_is_refused_not_read(name, rows):
-    with use_backend(name), pytest.raises(IndexError, match="rows are .+, wanted a list of numbers from 0 to 4"):
+    with use_backend(name), pytest.raises(IndexError):
         take_levels(np.zeros((5, 2, 2, 3), np.uint8), np.array(rows), np.zeros(256, np.float32))
+
+
+def test_a_negative_row_counts_from_the_end_on_both_backends(rng):
+    images, levels = rng.integers(0, 256, (5, 2, 2, 3), np.uint8), np.arange(256.0)
+    for taken in on_both_backends(take_levels, images, np.array([-1]), levels):
+        assert np.array_equal(taken[0].reshape(3, 2, 2), np.moveaxis(images[4], -1, 0))
+
+
+def an_adam_of(p, g, m, v):
+    parameter = Parameter(np.empty(0))
+    parameter.data, parameter.grad = p, g
+    adam = Adam([parameter])
+    adam.m, adam.v = [m], [v]
+    return adam
 
 
 @pytest.mark.parametrize("short", range(4))
@@ -196,19 +212,29 @@ def test_a_row_that_does_not_exist_is_refused_not_read(name, rows):
 def test_adams_arrays_of_different_shapes_are_refused_not_read(name, short):
     arrays = list(np.zeros((4, 3, 4)))
     arrays[short] = np.zeros(4)
-    with use_backend(name), pytest.raises(ValueError, match="a parameter has shape .+, its gradient .+, its m and v"):
-        adam_step(*arrays, 0.9, 0.999, 1e-3, 1.0, 1e-8)
+    with use_backend(name), pytest.raises(ValueError, match=r"Adam: the shapes of .+ are \[.*\(4,\).*\], wanted one"):
+        an_adam_of(*arrays).step()
 
 
 def test_adam_steps_a_parameter_that_is_every_second_column_of_an_array(rng):
     def stepped(arrays):
         p, g, m, v = arrays.copy()[..., ::2]
-        adam_step(p, g, m, v, 0.9, 0.999, 1e-3, 1.0, 1e-8)
+        an_adam_of(p, g, m, v).step()
         return p
 
     arrays = np.abs(rng.standard_normal((4, 3, 8)))
     ours, expected = on_both_backends(stepped, arrays)
     assert np.array_equal(ours, expected) and not np.any(ours == arrays[0, :, ::2])
+
+
+def test_a_gradient_that_is_read_only_is_read_on_both_backends():
+    def stepped():
+        p = np.ones((2, 3))
+        an_adam_of(p, np.broadcast_to(1.0, (2, 3)), np.zeros((2, 3)), np.zeros((2, 3))).step()
+        return p
+
+    for p in on_both_backends(stepped):
+        assert np.allclose(p, 1 - 1e-3)
 
 
 def test_several_threads_may_multiply_at_a_time(rng):
@@ -256,12 +282,16 @@ def python(code, **environment):
     return done.stdout, done.stderr
 
 
-PRODUCT = "import numpy, nnlite.backend as k; print(k.current_backend(), k.matmul(*numpy.full((2, 8, 8), 2.0))[0, 0])"
+PRODUCT = (
+    "import numpy, nnlite.backend, nnlite.layers;"
+    " print(nnlite.backend.current_backend(), nnlite.layers.matmul(*numpy.full((2, 8, 8), 2.0))[0, 0])"
+)
 TWO_KERNELS = """
 import numpy as np
-from nnlite.backend import mean_squared_error, tanh
-tanh(np.ones(3, "f4"))
-print(mean_squared_error(*np.ones((2, 3), "f4"))[0])
+from nnlite import Tanh, mse_loss
+x = np.ones((2, 3), "f4")
+Tanh()(x)
+print(mse_loss(x, x)[0])
 """
 
 

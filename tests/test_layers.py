@@ -260,5 +260,5 @@ def test_what_is_added_to_zeros_is_the_product_and_then_the_sum(rng):
     parameter.grad[...] = 7
     parameter.zero_grad()
     for times in (1, 2):
-        parameter.add_to_grad(a, b)
+        parameter.add_matmul_to_grad(a, b)
         assert np.allclose(parameter.grad, times * a @ b)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlite.matmul import BLOCK_ROWS, FEW, K_BLOCK, ROWS, STRIP_COLUMNS, STRIP_ROWS, product
+from nnlite.matmul import BLOCK_ROWS, FEW, K_BLOCK, ROWS, STRIP_COLUMNS, STRIP_ROWS, matmul
 
 SIZES = st.integers(1, 70)
 ORDERS = st.sampled_from(["rows", "columns", "gaps"])
@@ -42,7 +42,7 @@ def check(M, N, K, dtype, a_order="rows", b_order="rows", seed=0):
     untouched = [each.copy() for each in bits]
     for adding in (False, True):
         whole, out = guarded(c if adding else c * np.nan, dtype)
-        product(a, b, out, adding)
+        matmul(a, b, out, adding)
         before = c.astype(np.float64) if adding else 0.0
         # K products and additions, each rounded by at most eps / 2 of what has been summed so far
         bound = (K + 2) * np.finfo(dtype).eps * (sizes + np.abs(before))
@@ -92,7 +92,7 @@ def test_the_products_of_the_model(batch, dtype):
 BETWEEN_PAGES_THAT_NOBODY_MAY_TOUCH = """
 import ctypes, mmap
 import numpy as np
-from nnlite.matmul import product
+from nnlite.matmul import matmul
 
 PAGE, NOTHING, ALL = mmap.PAGESIZE, 0, 3
 protect, kept = ctypes.CDLL(None).mprotect, []
@@ -117,7 +117,7 @@ for n in range(400):
     a, b = rng.standard_normal((K, M) if At else (M, K)), rng.standard_normal((N, K) if Bt else (K, N))
     a, b, out = (fenced(x.astype(dtype), at_the_end) for x in (a, b, np.zeros((M, N))))
     a, b = a.T if At else a, b.T if Bt else b
-    product(a, b, out, bool(adding))
+    matmul(a, b, out, bool(adding))
     assert np.allclose(out, a @ b, rtol=0, atol=K * np.finfo(dtype).eps * 10)
 import os; os._exit(0)  # the fences would be in the way of cleaning up
 """
@@ -128,7 +128,13 @@ SHORT_VECTORS = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+fma,+avx2"
 
 @pytest.mark.skipif(sys.platform == "win32", reason="wants mprotect")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="SHORT_VECTORS names features of x86")
-@pytest.mark.parametrize("processor", [{}, SHORT_VECTORS], ids=["this processor", "vectors of 32 bytes"])
+@pytest.mark.parametrize(
+    "processor",
+    [
+        pytest.param({}, id="this processor"),
+        pytest.param(SHORT_VECTORS, id="vectors of 32 bytes", marks=pytest.mark.slow),  # compiled for it
+    ],
+)
 def test_products_are_right_and_do_not_read_or_write_outside_their_arrays(processor):
     environment = os.environ | processor
     subprocess.run([sys.executable, "-c", BETWEEN_PAGES_THAT_NOBODY_MAY_TOUCH], env=environment, check=True)
@@ -138,7 +144,7 @@ def test_products_are_right_and_do_not_read_or_write_outside_their_arrays(proces
 @pytest.mark.parametrize("adding", [False, True])
 def test_empty_products_are_0(M, N, K, adding):
     out = np.full((M, N), 7.0)
-    product(np.ones((M, K)), np.ones((K, N)), out, adding)
+    matmul(np.ones((M, K)), np.ones((K, N)), out, adding)
     assert np.array_equal(out, np.full((M, N), 7.0 if adding else 0.0))
 
 
@@ -151,7 +157,7 @@ def test_nan_and_inf_come_out_where_numpy_has_them(rng, rows, adding, dtype):
     out = np.zeros((rows, 40), dtype)
     with np.errstate(invalid="ignore"):
         expected = a @ b
-    product(a, b, out, adding)
+    matmul(a, b, out, adding)
     infinite = np.isinf(expected)
     assert np.array_equal(np.isnan(out), np.isnan(expected)) and np.array_equal(np.isinf(out), infinite)
     assert np.array_equal(out[infinite], expected[infinite])
@@ -161,6 +167,6 @@ def test_nan_and_inf_come_out_where_numpy_has_them(rng, rows, adding, dtype):
 def test_two_runs_agree_to_the_last_bit(rng, dtype):
     a, b = rng.standard_normal((70, 900)).astype(dtype), rng.standard_normal((900, 800)).astype(dtype)
     first, second = np.empty((2, 70, 800), dtype)
-    product(a, b, first, False)
-    product(a, b, second, False)
+    matmul(a, b, first, False)
+    matmul(a, b, second, False)
     assert np.array_equal(first, second)

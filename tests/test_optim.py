@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nnlite import SGD, Adam, Parameter, use_backend
-from nnlite.backend import BLOCK
+from nnlite.optim import BLOCK
 
 
 def a_parameter(value, grad):
