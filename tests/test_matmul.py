@@ -128,7 +128,13 @@ SHORT_VECTORS = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+fma,+avx2"
 
 @pytest.mark.skipif(sys.platform == "win32", reason="wants mprotect")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="SHORT_VECTORS names features of x86")
-@pytest.mark.parametrize("processor", [{}, SHORT_VECTORS], ids=["this processor", "vectors of 32 bytes"])
+@pytest.mark.parametrize(
+    "processor",
+    [
+        pytest.param({}, id="this processor"),
+        pytest.param(SHORT_VECTORS, id="vectors of 32 bytes", marks=pytest.mark.slow),  # compiled for it
+    ],
+)
 def test_products_are_right_and_do_not_read_or_write_outside_their_arrays(processor):
     environment = os.environ | processor
     subprocess.run([sys.executable, "-c", BETWEEN_PAGES_THAT_NOBODY_MAY_TOUCH], env=environment, check=True)
