@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import signal
 import threading
@@ -10,9 +11,10 @@ import time
 
 import numpy as np
 
-from nnlite.serialization import Unfit, open_npz, save_arrays
+from nnlite.backend import current_backend
+from nnlite.serialization import Mismatch, open_npz, save_arrays
 
-FORMAT = 2  # another number for another way to read the file
+FORMAT = 3  # another number for another way to read the file
 SHOWN = 200  # characters of a setting, in a message
 
 
@@ -53,14 +55,14 @@ class Checkpoint:
         if not every >= 0:
             raise ValueError(f"Checkpoint: every is {every}, wanted 0 seconds or more")
         self.path, self.every, self.resume, self.settings = path, every, resume, settings or {}
-        self._run = self._saved_at = self._signal = self._written = None
+        self._state = self._saved_at = self._signal = self._written = None
 
     @contextlib.contextmanager
-    def attached(self, run):
-        """While the block runs, the state of the training `run` is this checkpoint's: loaded at first if `resume`."""
+    def attached(self, state):
+        """While the block runs, the TrainingState is this checkpoint's: loaded at first if `resume`."""
         os.stat(os.path.dirname(os.path.abspath(self.path)))  # if there is no folder, fail now, not at the first save
         _to_json(self.settings)
-        self._run, self._saved_at, self._signal = run, time.monotonic(), None
+        self._state, self._saved_at, self._signal = state, time.monotonic(), None
         with self._noting_signals():
             if self.resume:
                 with contextlib.suppress(FileNotFoundError):
@@ -73,39 +75,48 @@ class Checkpoint:
             return
         self._save()
         if self._signal is not None:
-            done = f"stopped by {signal.Signals(self._signal).name} when {self._run.position()} was done"
+            done = f"stopped by {signal.Signals(self._signal).name} when {self._state.position()} was done"
             raise Interrupted(self._signal, f"{done}, saved in {self.path}")
         self._saved_at = time.monotonic()
 
     def _save(self):
-        self._run.require_finite()
-        state = _to_json({"format": FORMAT, "settings": self._settings(), "numbers": self._run.numbers()})
-        arrays = self._run.arrays() | self._run.rows()
-        texts = {"state": state, "checksum": checksum(state, arrays)}
+        self._state.require_finite()
+        text = _to_json({"format": FORMAT, "settings": self._settings(), "numbers": _numbers(self._state)})
+        arrays = _arrays(self._state) | _rows(self._state)
+        texts = {"state": text, "checksum": checksum(text, arrays)}
         save_arrays(self.path, arrays | {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()})
         self._written = _identity(self.path)
 
     def _load(self):
         try:
             with open_npz(self.path) as npz:
-                wanted, state = npz.pop_text("checksum"), npz.pop_text("state")
-                saved = json.loads(state)
+                wanted, text = npz.pop_text("checksum"), npz.pop_text("state")
+                saved = json.loads(text)
                 if saved["format"] != FORMAT:
-                    raise Unfit(f"found a checkpoint of format {_short(_to_json(saved['format']))}, wanted {FORMAT}")
+                    raise Mismatch(f"found a checkpoint of format {_short(_to_json(saved['format']))}, wanted {FORMAT}")
                 _require_same(saved["settings"], json.loads(_to_json(self._settings())))
-                rows = self._run.rows()
-                arrays = npz.read(self._run.arrays() | rows)
-                if checksum(state, arrays) != wanted:
-                    raise Unfit("found another checksum than its contents have")
+                rows = _rows(self._state)
+                arrays = npz.read(_arrays(self._state) | rows)
+                if checksum(text, arrays) != wanted:
+                    raise Mismatch("found another checksum than its contents have")
                 if not all(np.array_equal(arrays[name], array) for name, array in rows.items()):
-                    raise Unfit("found a checkpoint of another split into training and validation images")
-                self._run.restore(saved["numbers"], arrays)
+                    raise Mismatch("found a checkpoint of another split into training and validation images")
+                _restore(self._state, saved["numbers"], arrays)
             self._written = _identity(self.path)
         except ValueError as error:
             raise CheckpointError(error) from None
 
     def _settings(self):
-        return {"settings": self.settings, "training": self._run.settings}
+        """What must be the same for a training to go on; its arguments come last."""
+        state = self._state
+        training = {
+            "model": type(state.model).__name__,
+            "dtype": str(state.optimizer.parameters[0].data.dtype),
+            "images": [len(state.images), len(state.validation)],
+            "generator": type(state.rng.bit_generator).__name__,
+            "backend": current_backend(),
+        }
+        return {"settings": self.settings, "training": training | state.arguments}
 
     def delete(self):
         """Delete the file, unless another process has written it since."""
@@ -139,6 +150,62 @@ class Checkpoint:
             signal.raise_signal(self._signal)
 
 
+def _arrays(state):
+    """The arrays that a training changes, by name; themselves, not copies."""
+    arrays = {f"model.{name}": parameter.data for name, parameter in state.model.named_parameters()}
+    arrays |= {f"best.{name}": array for name, array in state.history.best_weights.items()}
+    for name, moments in (("m", state.optimizer.m), ("v", state.optimizer.v)):
+        arrays |= {f"adam.{name}.{position}": array for position, array in enumerate(moments)}
+    return arrays | {"order": state.order}
+
+
+def _numbers(state):
+    """What it changes beside the arrays, for JSON."""
+    return {
+        "epoch": state.epoch,
+        "step": state.step,
+        "adam.t": state.optimizer.t,
+        "sigma2": state.sigma2,
+        "means": state.means,
+        "history": state.history.curves(),
+        "generator": state.rng.bit_generator.state,
+    }
+
+
+def _rows(state):
+    """What stays: which images are trained and validated on."""
+    return {"rows.training": state.images.rows, "rows.validation": state.validation.rows}
+
+
+def _restore(state, numbers, arrays):
+    """Set everything back to what _arrays() and _numbers() were. Raises an exception if they cannot have been."""
+    epoch, step, history, means = (numbers[name] for name in ("epoch", "step", "history", "means"))
+    steps = math.ceil(len(state.images) / state.arguments["batch_size"])
+    if not (type(epoch) is type(step) is int and 0 <= epoch <= state.arguments["epochs"] and 0 <= step <= steps):
+        raise ValueError(f"epoch {epoch!r}, step {step!r}")
+    if numbers["adam.t"] != epoch * steps + step:
+        raise ValueError(f"step {numbers['adam.t']} of Adam in epoch {epoch}, step {step}")
+    curves = state.history.curves()
+    if history.keys() != curves.keys() or not means.keys() <= {"train_loss", "kl"}:
+        raise ValueError("other names in the history")
+    if any(len(values) not in (0, epoch) for values in history.values()) or len(history["validation_loss"]) < epoch:
+        raise ValueError(f"a history that is not of {epoch} epochs")
+    for values in (*history.values(), [*means.values()]):
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+            raise ValueError("a history of other than finite numbers")
+    if (sigma2 := numbers["sigma2"]) != state.sigma2 and not 0 < sigma2 < math.inf:
+        raise ValueError(f"sigma2 {sigma2}")
+    if not np.array_equal(np.sort(arrays["order"]), np.arange(len(state.images))):
+        raise ValueError("an order that is not one of the images")
+    state.rng.bit_generator.state = numbers["generator"]
+    state.epoch, state.step, state.means, state.sigma2 = epoch, step, means, sigma2
+    state.optimizer.t = numbers["adam.t"]
+    for name, values in curves.items():
+        values[:] = history[name]
+    for name, array in _arrays(state).items():
+        array[...] = arrays[name]
+
+
 def _identity(path):
     """What tells a file from those that stood or will stand at its path."""
     status = os.stat(path)
@@ -165,7 +232,7 @@ def checksum(text, arrays):
 
 
 def _require_same(found, wanted):
-    """Raise Unfit that names every setting that differs."""
+    """Raise Mismatch that names every setting that differs."""
     differences = []
     for part, now in wanted.items():
         before = found[part]
@@ -174,7 +241,7 @@ def _require_same(found, wanted):
             if was != is_now:
                 differences.append(f"{_short(_to_json(name))} was {_short(was)}, is {_short(is_now)}")
     if differences:
-        raise Unfit(f"found a checkpoint of other settings: {'; '.join(differences)}")
+        raise Mismatch(f"found a checkpoint of other settings: {'; '.join(differences)}")
 
 
 def _short(text):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoders.edits import PHRASES, measure, scale_code
+from autoencoders.edits import scale_code
+from autoencoders.measurements import PHRASES, measure
 
 
 class Claim(NamedTuple):
@@ -50,12 +51,17 @@ def standard_error(values):
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def verdict(mean, standard_error, smallest=0.0):
-    """Say "holds" or "does not hold", or "too small to say" if the mean is within two standard errors of 0, or smaller
-    than `smallest`."""
-    if not abs(mean) > 2 * standard_error or abs(mean) < smallest:
-        return "too small to say"
-    return "holds" if mean > 0 else "does not hold"
+def judge(scores, smallest=0.0):
+    """{"mean", "standard_error", "verdict"} of the scores (N,) of independent faces, positive where a claim is true.
+
+    The verdict is "holds" or "does not hold", or "too small to say" of a mean that is within two standard errors of 0,
+    or smaller than `smallest`.
+    """
+    mean, error = float(np.mean(scores)), standard_error(scores)
+    verdict = "holds" if mean > 0 else "does not hold"
+    if not abs(mean) > 2 * error or abs(mean) < smallest:
+        verdict = "too small to say"
+    return {"mean": mean, "standard_error": error, "verdict": verdict}
 
 
 def judge_claims(model, originals, *, element=0, probe=None):
@@ -66,28 +72,23 @@ def judge_claims(model, originals, *, element=0, probe=None):
     or if it reads no smile in decoded pictures, the rows about a smile say "not measured".
     """
     codes = model.encoder(originals)  # (N, Z)
-    plain = measure(model.decoder(codes), originals, probe)
-
-    def measured(factor, element):
-        return measure(model.decoder(scale_code(codes, factor, element)), originals, probe)
-
     elements = range(codes.shape[1])
-    edits = {(factor, k): measured(factor, k) for factor in (5, 1 / 5) for k in (None, *elements)}
+    plain = measure(model.decoder(codes), originals, probe)
+    edited = {
+        (factor, which): measure(model.decoder(scale_code(codes, factor, which)), originals, probe)
+        for factor in (5, 1 / 5)
+        for which in (None, *elements)
+    }
     rows = []
     for claim in CLAIMS:
-        target = "x[0]" if claim.whole else f"x[0][{element}]"
-        row = {"edit": target + ("*5" if claim.factor == 5 else "/5"), "claim": claim.text, "verdict": "not measured"}
+        which, edit = (None, "x[0]") if claim.whole else (element, f"x[0][{element}]")
+        edit += "*5" if claim.factor == 5 else "/5"
+        row = {"edit": edit, "claim": claim.text, "verdict": "not measured"}
         if claim.quantity in plain and len(originals) > 1:  # one face has no standard error
-            scores = claim.scores(edits[claim.factor, None if claim.whole else element], plain)
-            mean, error = float(scores.mean()), standard_error(scores)
-            row |= {
-                "mean": mean,
-                "standard_error": error,
-                "verdict": verdict(mean, error, claim.smallest()),
-                "share_true": float(np.mean(scores > 0)),
-            }
+            scores = claim.scores(edited[claim.factor, which], plain)
+            row |= judge(scores, claim.smallest()) | {"share_true": float(np.mean(scores > 0))}
             if not claim.whole:
-                means = [float(claim.scores(edits[claim.factor, k], plain).mean()) for k in elements]
+                means = [float(claim.scores(edited[claim.factor, k], plain).mean()) for k in elements]
                 row |= {"best_element": int(np.argmax(means)), "best_mean": max(means)}
         rows.append(row)
     return rows

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoders.claims import standard_error, verdict
+from autoencoders.claims import judge
 
 CYCLES = 8  # a spatial frequency is high from so many cycles a picture on
 
@@ -34,10 +34,11 @@ def nearest_distance(pictures, real):
 
 
 def high_frequencies(pictures):
-    """The energy of each picture (N, D) in spatial frequencies of 8 cycles a picture and more: (N,)."""
-    spectrum = (
-        np.abs(np.fft.fft2(pictures.reshape(-1, 3, 64, 64))) ** 2 / 64**4
-    )  # (N, 3, 64, 64), sums to the mean square
+    """The energy of each picture (N, D) in spatial frequencies of 8 cycles a picture and more: (N,).
+
+    That in all frequencies is the mean square of the picture.
+    """
+    spectrum = np.abs(np.fft.fft2(pictures.reshape(-1, 3, 64, 64))) ** 2 / 64**4  # (N, 3, 64, 64)
     cycles = np.fft.fftfreq(64, 1 / 64)  # (64,)
     return spectrum[:, :, np.hypot(cycles[:, None], cycles) >= CYCLES].sum(axis=2).mean(axis=1)
 
@@ -51,12 +52,11 @@ class Comparison(NamedTuple):
     unclear: str
 
     def say(self, differences):
-        """{"name", "mean", "standard_error", "verdict", "sentence"} of paired differences (N,), positive where true."""
-        mean, error = float(np.mean(differences)), standard_error(differences)
-        found = verdict(mean, error)
-        text = {"holds": self.holds, "does not hold": self.fails, "too small to say": self.unclear}[found]
-        sentence = f"{text} ({mean:+.4f} ± {error:.5f})."
-        return {"name": self.name, "mean": mean, "standard_error": error, "verdict": found, "sentence": sentence}
+        """What judge() finds of paired differences (N,), positive where true, with "name" and "sentence"."""
+        found = judge(differences)
+        text = {"holds": self.holds, "does not hold": self.fails, "too small to say": self.unclear}[found["verdict"]]
+        sentence = f"{text} ({found['mean']:+.4f} ± {found['standard_error']:.5f})."
+        return {"name": self.name, **found, "sentence": sentence}
 
 
 ADVANTAGES = (
@@ -106,8 +106,8 @@ DISADVANTAGES = (
 
 def conclusion(kind, said):
     """One sentence: in which of the comparisons the `kind`, "advantage" or "disadvantage", was found."""
-    found = [each["name"] for each in said if each["verdict"] == "holds"]
-    rest = [each["name"] for each in said if each["verdict"] != "holds"]
+    found = [comparison["name"] for comparison in said if comparison["verdict"] == "holds"]
+    rest = [comparison["name"] for comparison in said if comparison["verdict"] != "holds"]
     if not found:
         return f"The {kind} of the VAE that the source document claims shows in none of these measurements."
     but = f" It does not show in {_listed(rest, 'or')}." if rest else ""

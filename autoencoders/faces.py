@@ -68,7 +68,8 @@ def _paint(factors):
     background = np.stack([0.15 + 0.7 * f[f"background_{name}"] for name in ("red", "green", "blue")], axis=-1)
     picture = background - (0.12 * f["background_slope"] * y)[..., None]  # (N, 64, 64, 3)
     turn = 0.11 * f["head_turn"]
-    light = _direction(0.6 * f["light"])
+    side = 0.6 * f["light"]
+    light = side, -0.35, np.sqrt(1 - side**2 - 0.35**2)  # the unit vector to it: right, down, towards the viewer
     head = _brightness(light, (x - turn / 4) / 0.56, (y - 0.02) / 0.8)  # (N, 64, 64, 1)
     shoulders = _brightness(light, x / 0.9, (y - 1.1) / 0.6)
 
@@ -121,11 +122,6 @@ def _paint(factors):
 def _lay(picture, coverage, colour):
     """Lay a colour over the picture, in place, as far as it covers each pixel."""
     picture += coverage[..., None] * (colour - picture)
-
-
-def _direction(side):
-    """The unit vector (right, down, to the viewer) that points to a light above, `side` of it to the right."""
-    return side, -0.35, np.sqrt(1 - side**2 - 0.35**2)
 
 
 def _brightness(light, u, v):

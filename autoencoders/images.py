@@ -135,12 +135,9 @@ def load_images(path=None, *, count=None, rng=None, quiet=False):
 def _map_npy(path):
     with open_file(path) as file:
         try:
-            header, size = read_header(file), os.fstat(file.fileno()).st_size
-            if header.dtype.hasobject:
-                raise ValueError("Python objects, which are never unpickled")
-            if size < header.offset + header.nbytes:
-                raise ValueError(f"{size} bytes for {header.dtype} {header.shape}")
-            return np.memmap(file, header.dtype, "r", header.offset, header.shape, header.order)
+            if read_header(file).file_size > os.fstat(file.fileno()).st_size:
+                raise ValueError("less data than its header says")
+            return np.lib.format.open_memmap(path, mode="r")
         except Exception as error:  # a damaged header raises almost anything: it is parsed as Python
             raise ValueError(
                 f"{path}: found no complete array of numbers, wanted a .npy file of images ({error})"
@@ -156,10 +153,12 @@ def _open_folder(folder, quiet):
         raise ValueError(f"{folder}: found no pictures{hidden}, wanted files that end in {', '.join(FORMATS)}")
     array_path, faults_path = _cache_paths(folder, paths)
     try:
-        faults, array = _read_faults(faults_path, len(paths)), _map_npy(array_path)
-        if (array.dtype, array.shape, array.flags.c_contiguous) != (np.uint8, (len(paths), *SHAPE), True):
-            raise ValueError(f"{array_path}: found {array.dtype} {array.shape}, wanted {len(paths)} pictures")
+        array, faults = _map_npy(array_path), json.loads(faults_path.read_bytes())["faults"]
+        is_whole = (array.dtype, array.shape, array.flags.c_contiguous) == (np.uint8, (len(paths), *SHAPE), True)
+        is_whole &= len(faults) == len(paths) and all(fault is None or isinstance(fault, str) for fault in faults)
     except Exception:  # none yet, or damaged
+        is_whole = False
+    if not is_whole:
         faults = _decode(folder, paths, array_path, quiet)
         array = _map_npy(array_path)
         with replacing(faults_path) as file:
@@ -169,15 +168,6 @@ def _open_folder(folder, quiet):
     if len(rows) == 0:
         raise ValueError(f"{folder}: found {unreadable_files(unreadable)}, wanted at least one readable picture")
     return ImageSet(array, str(folder), rows, unreadable)
-
-
-def _read_faults(path, count):
-    """What _decode returned of `count` pictures. Raises ValueError or another exception if the file holds no such."""
-    with open_file(path) as file:
-        faults = json.load(file)["faults"]
-    if len(faults) != count or not all(fault is None or isinstance(fault, str) for fault in faults):
-        raise ValueError(f"{path}: found no text or null for each of {count} pictures")
-    return faults
 
 
 def _find_pictures(folder):
@@ -212,19 +202,15 @@ def _cache_paths(folder, paths):
         raise OSError(
             f"{cache}: found {error.strerror}, wanted a cache folder; XDG_CACHE_HOME may name another"
         ) from None
-    states = [
-        (os.fsencode(path), (state := path.stat()).st_size, state.st_mtime_ns, state.st_ctime_ns) for path in paths
-    ]
-    of_folder, of_state = (
-        hashlib.sha256(data).hexdigest()[:16]
-        for data in (os.fsencode(folder.resolve()), repr((CACHE_VERSION, states)).encode())
-    )
-    array_path, faults_path = (cache / f"{of_folder}-{of_state}{suffix}" for suffix in (".npy", ".json"))
-    delete_abandoned(cache / of_folder)
-    for path in cache.glob(f"{of_folder}-*"):
-        if path.stem != array_path.stem and path.suffix != ".part":
+    stats = [path.stat() for path in paths]
+    states = [(os.fsencode(path), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in zip(paths, stats)]
+    folder_digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    name = f"{folder_digest}-{hashlib.sha256(repr((CACHE_VERSION, states)).encode()).hexdigest()[:16]}"
+    delete_abandoned(cache / folder_digest)
+    for path in cache.glob(f"{folder_digest}-*"):
+        if path.stem != name and path.suffix != ".part":
             path.unlink(missing_ok=True)
-    return array_path, faults_path
+    return cache / f"{name}.npy", cache / f"{name}.json"
 
 
 def _decode(folder, paths, array_path, quiet):
@@ -244,9 +230,8 @@ def _decode(folder, paths, array_path, quiet):
                     raise
                 image, name = np.zeros(SHAPE, np.uint8), str(path.relative_to(folder))
                 fault = f"{name} ({str(error).replace(str(path), name)})"
-                fault = (
-                    fault if fault.isprintable() else ascii(fault)[1:-1]
-                )  # a name may hold what moves a terminal's cursor
+                if not fault.isprintable():  # a name may hold what moves a terminal's cursor
+                    fault = ascii(fault)[1:-1]
             file.write(image.tobytes())
             faults.append(fault)
     return faults

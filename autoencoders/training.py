@@ -1,40 +1,16 @@
-"""The training loop."""
+"""The training loop: one function for the autoencoder, the denoising one and the VAE."""
 
+import contextlib
 import math
-from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
 
-from autoencoders.objectives import NegativeELBO, SquaredError
 from autoencoders.vae import VAE
-from nnlite import Adam
-from nnlite.backend import current_backend
+from nnlite import Adam, Linear, mse_loss
 
 EVALUATION_BATCH = 256
-
-
-@dataclass
-class History:
-    """One number an epoch; errors are mean squared, pixels in [-1, 1], so that they compare across models.
-
-    train_loss: the mean over the epoch, each batch measured before its step, so that it lags behind; that of a VAE
-    is of reconstructions from sampled codes. validation_loss: after the epoch, and therefore at first the smaller
-    one; that of a VAE is of reconstructions from mu. Of a VAE alone: kl, the mean in nats, and sigma2.
-    best_weights: the model's state_dict() after the epoch of the smallest validation_loss.
-    """
-
-    train_loss: list = field(default_factory=list)
-    validation_loss: list = field(default_factory=list)
-    kl: list = field(default_factory=list)
-    sigma2: list = field(default_factory=list)
-    best_weights: dict = field(default_factory=dict, repr=False, compare=False)
-
-    def curves(self):
-        """The lists of numbers, by name."""
-        return {name: values for name, values in vars(self).items() if name != "best_weights"}
 
 
 def train(
@@ -78,196 +54,145 @@ def train(
     for name, given in (("images", images), ("validation", images if validation is None else validation)):
         if not hasattr(given, "batches"):
             raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
-    if epochs < 1:
-        raise ValueError(f"epochs is {epochs}, wanted at least 1")
+    for name, given in (("epochs", epochs), ("batch_size", batch_size)):
+        if given < 1:
+            raise ValueError(f"train: {name} is {given}, wanted at least 1")
     if not isinstance(model, VAE) and (sigma2, beta, beta_warmup) != (None, 1.0, 0):
         raise ValueError(f"train: sigma2, beta and beta_warmup are for a VAE, but the model is {type(model).__name__}")
     if validation is None:
         images, validation = images.split(rng)
-    objective = NegativeELBO(model, rng, sigma2, beta, beta_warmup) if isinstance(model, VAE) else SquaredError(model)
     optimizer = Adam(model.parameters(), lr)
-    settings = {
-        "model": type(model).__name__,
-        "dtype": str(optimizer.parameters[0].data.dtype),
-        "images": [len(images), len(validation)],
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "corrupt": corrupt is not None,
-        "sigma2": sigma2,
-        "beta": beta,
-        "beta_warmup": beta_warmup,
-        "generator": type(rng.bit_generator).__name__,
-        "backend": current_backend(),
-    }
-    run = _Run(model, optimizer, objective, rng, images, validation, settings)
-    with _saving(checkpoint, run) as save_if_due, _bar(run, quiet) as bar:  # a checkpoint is loaded here
-        for epoch in range(run.epoch, epochs):
+    arguments = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "corrupt": corrupt is not None}
+    arguments |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup}
+    state = TrainingState(model, optimizer, rng, images, validation, arguments)
+    if isinstance(model, VAE):
+        state.sigma2 = 1.0 if sigma2 is None else float(sigma2)  # a np.float64 would make the gradients float64
+        Z = model.decoder[0].weight.data.shape[1]
+
+    with checkpoint.attached(state) if checkpoint else contextlib.nullcontext(), _bar(state, quiet) as bar:
+        for epoch in range(state.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
-            for x in run.batches():  # (N, D)
+            if state.step == 0:  # else the epoch was begun before the checkpoint
+                state.order = rng.permutation(len(images))
+            for x in images.subset(state.order[state.step * batch_size :]).batches(batch_size):  # (N, D)
                 shown = x if corrupt is None else corrupt(x, rng)  # (N, D)
                 optimizer.zero_grad()
-                measured = objective.accumulate(shown, x, epoch)
-                run.record(measured, shown)
+                if isinstance(model, VAE):
+                    noise = rng.standard_normal((len(x), Z), x.dtype)  # (N, Z)
+                    risen = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
+                    _, reconstruction, kl = model.loss(shown, noise, target=x, sigma2=state.sigma2, beta=risen)
+                    # Times 2 sigma2 / D, the loss is the mean squared error + 2 sigma2 / D beta KL + a constant. Its
+                    # scale then stays as it is when sigma2 falls; Adam, whose averages lag behind, would otherwise
+                    # take larger steps.
+                    scale = 2 * state.sigma2 / x.shape[1]
+                    model.backward(scale, input_grad=False)
+                    # reconstruction = D / (2 sigma2) error + D/2 log(2 pi sigma2), solved for the mean squared error
+                    loss = scale * reconstruction - state.sigma2 * np.log(2 * np.pi * state.sigma2)
+                    state.count_step(len(x), train_loss=float(loss), kl=float(kl))
+                else:
+                    loss, grad = mse_loss(model.forward(shown), x)  # (), (N, D)
+                    model.backward(grad, input_grad=False)
+                    state.count_step(len(x), train_loss=float(loss))
                 optimizer.step()
-                bar.set_postfix(loss=f"{measured['train_loss']:.4f}", refresh=False)
+                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 bar.update(len(x))
-                save_if_due()
-            run.end_epoch()
-            save_if_due()
-    return run.history
+                if checkpoint:
+                    checkpoint.save_if_due()
+            state.require_finite()
+            state.end_epoch(float(reconstruction_errors(model, validation).mean()))
+            if isinstance(model, VAE) and sigma2 is None:
+                state.sigma2 = state.history.train_loss[-1]  # the minimiser of the loss: see VAE.loss
+            if checkpoint:
+                checkpoint.save_if_due()
+    return state.history
 
 
-@contextmanager
-def _saving(checkpoint, run):
-    """Yield what is to be called after each step and each epoch."""
-    if checkpoint is None:
-        yield lambda: None
-    else:
-        with checkpoint.attached(run):
-            yield checkpoint.save_if_due
+@dataclass
+class History:
+    """One number an epoch; errors are mean squared, pixels in [-1, 1], so that they compare across models.
 
-
-class _Run:
-    """All that changes while a model is trained: what a checkpoint keeps, and how it is set back to that.
-
-    epoch and step: how many epochs are done, and how many steps of the one that has begun. before_shuffle: the
-    generator's state before it ordered the images of this epoch; kept instead of the order, which it draws again.
-    means: the sums so far of what the history will keep of this epoch.
+    train_loss: the mean over the epoch, each batch measured before its step, so that it lags behind; that of a VAE
+    is of reconstructions from sampled codes. validation_loss: after the epoch, and therefore at first the smaller
+    one; that of a VAE is of reconstructions from mu. Of a VAE alone: kl, the mean in nats, and sigma2.
+    best_weights: the model's state_dict() after the epoch of the smallest validation_loss.
     """
 
-    def __init__(self, model, optimizer, objective, rng, images, validation, settings):
-        self.model, self.optimizer, self.objective, self.rng = model, optimizer, objective, rng
-        self.images, self.validation, self.settings = images, validation, settings
+    train_loss: list = field(default_factory=list)
+    validation_loss: list = field(default_factory=list)
+    kl: list = field(default_factory=list)
+    sigma2: list = field(default_factory=list)
+    best_weights: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def curves(self):
+        """The lists of numbers, by name."""
+        return {name: values for name, values in vars(self).items() if name != "best_weights"}
+
+
+class TrainingState:
+    """All that changes while a model is trained, which is what a checkpoint keeps.
+
+    epoch and step: how many epochs are done, and how many steps of the one that has begun. order: that of the images
+    in it. means: what the history will hold of it, summed so far. sigma2: of a VAE. arguments: those of train(), which
+    do not change.
+    """
+
+    def __init__(self, model, optimizer, rng, images, validation, arguments):
+        self.model, self.optimizer, self.rng = model, optimizer, rng
+        self.images, self.validation = images, validation
         self.epoch = self.step = 0
-        self.before_shuffle = None
-        self.means = defaultdict(float)
+        self.order = np.arange(len(images))
+        self.means, self.sigma2, self.arguments = {}, None, arguments
         self.history = History(best_weights=model.state_dict())
 
     def position(self):
         return f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch}"
 
-    def batches(self):
-        """The batches of the epoch that are still to come: all, or fewer if the run was set back to within it."""
-        now = self.rng.bit_generator.state
-        if self.step == 0:
-            self.before_shuffle = now
-        self.rng.bit_generator.state = self.before_shuffle
-        batches = self.images.batches(self.settings["batch_size"], self.rng)
-        for _ in range(self.step):
-            next(batches)  # a generator: its first batch draws the order, from before_shuffle as it did then
-        if self.step > 0:
-            self.rng.bit_generator.state = now  # after the noise of those steps
-        return batches
-
-    def record(self, measured, x):
-        """Count a step, before the optimizer makes it: a loss that is not finite is explained by its weights."""
+    def count_step(self, images, **measured):
+        """Add what a step on so many images measured to the means, before the optimizer makes it."""
         self.step += 1
         if not all(map(math.isfinite, measured.values())):
-            self._stop("the loss", x)
+            self.require_finite("the loss")
         for name, value in measured.items():
-            self.means[name] += value * len(x) / len(self.images)
+            self.means[name] = self.means.get(name, 0.0) + value * images / len(self.images)
 
-    def end_epoch(self):
-        self.require_finite()
-        self.objective.end_epoch(self.means)
-        self.means["validation_loss"] = float(reconstruction_errors(self.model, self.validation).mean())
-        if not math.isfinite(self.means["validation_loss"]):
-            self._stop("the validation loss", next(self.validation.batches(EVALUATION_BATCH)))
-        if self.means["validation_loss"] < min(self.history.validation_loss, default=math.inf):
+    def end_epoch(self, validation_loss):
+        if not math.isfinite(validation_loss):
+            self.require_finite("the validation loss")
+        if validation_loss < min(self.history.validation_loss, default=math.inf):
             self.history.best_weights = self.model.state_dict()
-        for name, value in self.means.items():
+        if self.sigma2 is not None:
+            self.history.sigma2.append(self.sigma2)
+        for name, value in (self.means | {"validation_loss": validation_loss}).items():
             getattr(self.history, name).append(value)
-        self.epoch, self.step, self.means = self.epoch + 1, 0, defaultdict(float)
+        self.epoch, self.step, self.means = self.epoch + 1, 0, {}
 
-    def _stop(self, what, x):
-        """Raise FloatingPointError with the name of the first array on the way to the loss that is not finite.
+    def require_finite(self, failed=None):
+        """Raise FloatingPointError that names the first array that is not finite. failed: a loss that is not.
 
-        A gradient that is not finite spoils Adam's means and the weights in its step. It is noticed in the next step,
-        by the loss, or at the end of the epoch or before a save. So the means are searched first.
+        A gradient that is not finite spoils Adam's m and v and the weights in its step, the last layer's first, and so
+        the loss of the next step. That of finite weights comes from what they make of x.
         """
-        name = _not_finite({"the images": x} | self._suspects() | self.objective.arrays(x)) or "a sum that overflows"
-        raise FloatingPointError(f"{self.position()}: {what} is not finite, because of {name}")
-
-    def require_finite(self):
-        name = _not_finite(self._suspects())
-        if name is not None:
-            raise FloatingPointError(f"{self.position()}: {name} is not finite")
-
-    def _suspects(self):
-        """Adam's means by what they are of, the last layer's first, where backward begins; and the weights."""
-        m, v = self.optimizer.m, self.optimizer.v
         names = {parameter: name for name, parameter in self.model.named_parameters()}
-        of = [names[parameter] for parameter in self.optimizer.parameters]
-        arrays = {f"the gradient of {name}": array for name, array in reversed([*zip(of, m)])}
-        arrays |= {f"the squared gradient of {name}": array for name, array in reversed([*zip(of, v)])}
-        return arrays | {name: parameter.data for parameter, name in names.items()}
-
-    def arrays(self):
-        """What changes, by name; the arrays themselves, not copies."""
-        arrays = {f"model.{name}": parameter.data for name, parameter in self.model.named_parameters()}
-        arrays |= {f"best.{name}": array for name, array in self.history.best_weights.items()}
-        for name, each in (("m", self.optimizer.m), ("v", self.optimizer.v)):
-            arrays |= {f"adam.{name}.{position}": array for position, array in enumerate(each)}
-        return arrays
-
-    def rows(self):
-        """What stays: which images are trained and validated on."""
-        return {"rows.training": self.images.rows, "rows.validation": self.validation.rows}
-
-    def numbers(self):
-        """What changes beside the arrays, for JSON."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "adam.t": self.optimizer.t,
-            "sigma2": self.objective.sigma2,
-            "means": self.means,
-            "history": self.history.curves(),
-            "before_shuffle": self.before_shuffle,
-            "generator": self.rng.bit_generator.state,
-        }
-
-    def restore(self, numbers, arrays):
-        """Set everything back to what arrays() and numbers() were. Raises an exception if they cannot have been."""
-        epoch, step, history = numbers["epoch"], numbers["step"], numbers["history"]
-        steps = math.ceil(len(self.images) / self.settings["batch_size"])
-        if not (type(epoch) is type(step) is int and 0 <= epoch <= self.settings["epochs"] and 0 <= step <= steps):
-            raise ValueError(f"epoch {epoch!r}, step {step!r}")
-        if numbers["adam.t"] != epoch * steps + step:
-            raise ValueError(f"step {numbers['adam.t']} of Adam in epoch {epoch}, step {step}")
-        if history.keys() != self.history.curves().keys() or not numbers["means"].keys() <= history.keys() - {
-            "validation_loss"
-        }:
-            raise ValueError("other names in the history")
-        if any(len(values) not in (0, epoch) for values in history.values()) or len(history["validation_loss"]) < epoch:
-            raise ValueError(f"a history that is not of {epoch} epochs")
-        for values in (*history.values(), [*numbers["means"].values()]):
-            if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-                raise ValueError("a history of other than finite numbers")
-        if (sigma2 := numbers["sigma2"]) != self.objective.sigma2 and not 0 < sigma2 < math.inf:
-            raise ValueError(f"sigma2 {sigma2}")
-        if step > 0:
-            self.rng.bit_generator.state = numbers["before_shuffle"]  # to see whether it is one
-        self.rng.bit_generator.state = numbers["generator"]
-        self.epoch, self.step, self.before_shuffle = epoch, step, numbers["before_shuffle"]
-        self.optimizer.t, self.objective.sigma2 = numbers["adam.t"], sigma2
-        self.means = defaultdict(float, {name: float(value) for name, value in numbers["means"].items()})
-        self.history = History(**history, best_weights=self.history.best_weights)
-        for name, array in self.arrays().items():
-            array[...] = arrays[name]
+        moments = [*zip(self.optimizer.parameters, self.optimizer.m, self.optimizer.v)][::-1]
+        arrays = {f"the gradient of {names[parameter]}": m for parameter, m, _ in moments}
+        arrays |= {f"the squared gradient of {names[parameter]}": v for parameter, _, v in moments}
+        arrays |= {name: parameter.data for parameter, name in names.items()}
+        if failed:
+            linears = {name: layer for name, layer in self.model.named_layers() if isinstance(layer, Linear)}
+            arrays |= {f"the input of {name}": layer._cache for name, layer in linears.items()}
+        found = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+        if failed:
+            reason = found or "a sum or an exponential that overflows"
+            raise FloatingPointError(f"{self.position()}: {failed} is not finite, because of {reason}")
+        if found:
+            raise FloatingPointError(f"{self.position()}: {found} is not finite")
 
 
-def _bar(run, quiet):
-    images, epochs = len(run.images), run.settings["epochs"]
-    done = run.epoch * images + min(run.step * run.settings["batch_size"], images)
+def _bar(state, quiet):
+    images, epochs = len(state.images), state.arguments["epochs"]
+    done = state.epoch * images + min(state.step * state.arguments["batch_size"], images)
     return tqdm(total=epochs * images, initial=done, unit=" images", disable=quiet or None)
-
-
-def _not_finite(arrays):
-    """The name of the first array that is not finite, or None."""
-    return next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
 
 
 def reconstruction_errors(model, images):

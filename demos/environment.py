@@ -9,12 +9,15 @@ from pathlib import Path
 
 def processor():
     """Its name, its architecture as compilers name it, the number of its cores, and the operating system."""
-    try:
+    model, architecture = platform.processor() or platform.machine(), platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model} ({_architecture()}), {os.cpu_count()} cores, {platform.system()}"
+    with contextlib.suppress(ImportError):  # without Numba, with which it comes, there is the NumPy backend
+        from llvmlite.binding import get_host_cpu_name
+
+        architecture = get_host_cpu_name()
+    return f"{model} ({architecture}), {os.cpu_count()} cores, {platform.system()}"
 
 
 def threads(backend):
@@ -33,11 +36,3 @@ def versions(packages):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def _architecture():
-    try:
-        from llvmlite.binding import get_host_cpu_name  # comes with Numba, without which there is the NumPy backend
-    except ImportError:
-        return platform.machine()
-    return get_host_cpu_name()

@@ -10,8 +10,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from autoencoders import scale_code
-from autoencoders.edits import changes, scan_elements, sentence
+from autoencoders.edits import scan_elements
 from autoencoders.images import to_features
+from autoencoders.measurements import changes, sentence
 from demos import settings
 from demos.output import save_figure
 from demos.settings import FLAG

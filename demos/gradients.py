@@ -1,5 +1,6 @@
 """Gradients: checks every backward by both methods, and draws the error against the size of the step."""
 
+import difflib
 import inspect
 
 import numpy as np
@@ -23,12 +24,12 @@ def main(argv=None):
         help=f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
     )
     options = settings.parse(parser, argv)
-    if options.bug is not None:
-        show(BUGS[options.bug], np.random.default_rng(options.seed))
-        return
-    settings.make_folder(options)
     with settings.one_line_of_errors(options.prog):
-        run(options)
+        if options.bug is None:
+            settings.make_folder(options)
+            run(options)
+        else:
+            show(options)
 
 
 def run(options, training_set=None, validation_set=None):
@@ -54,14 +55,22 @@ def run(options, training_set=None, validation_set=None):
     save_figure(options, "step_size.png", step_size_figure(_errors_by_step(options.seed)))
 
 
-def show(bug, rng):
-    """Print the source of a planted bug and what gradcheck says of it."""
-    print("A planted bug. At the end of the wrong line stands what is right.\n")
-    print(inspect.getsource(bug.wrong))
+def show(options):
+    """Print a planted bug as a change of the real source, and what gradcheck says of it."""
+    bug, rng = BUGS[options.bug], np.random.default_rng(options.seed)
     try:
-        gradcheck(bug.build(rng), rng.standard_normal((N, FEATURES)), rng=rng)
-    except GradcheckError as error:
-        print(f"GradcheckError: {error}")
+        right, wrong = bug.sources()
+    except LookupError as error:
+        settings.fail(options.prog, error)
+    module = inspect.getmodule(bug.owner)
+    path, text = module.__name__.replace(".", "/") + ".py", inspect.getsource(module)
+    files = [source.splitlines() for source in (text, text.replace(right, wrong))]
+    print("\n".join(difflib.unified_diff(*files, path, path, lineterm="")), end="\n\n")
+    with bug.planted():
+        try:
+            gradcheck(bug.build(rng), rng.standard_normal((N, FEATURES)), rng=rng)
+        except GradcheckError as error:
+            print(f"GradcheckError: {error}")
 
 
 def _subjects(rng):

@@ -5,10 +5,12 @@ import numpy as np
 
 from autoencoders import make_faces, scale_code
 from autoencoders.claims import conclusion, judge_claims
-from autoencoders.edits import QUANTITIES, FactorProbe, changes, scaled_differences, scan_elements, sentence
+from autoencoders.edits import scan_elements
 from autoencoders.faces import FACTORS
 from autoencoders.figures import latent_scaling_figure, latent_sheet_figure
 from autoencoders.images import to_features, to_pixels
+from autoencoders.measurements import QUANTITIES, changes, scaled_differences, sentence
+from autoencoders.probe import FactorProbe
 from demos import settings
 from demos.output import Heading, Picture, Table, Tiles, save_figure, save_results, save_sheet
 from demos.trained import trained

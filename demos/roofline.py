@@ -1,6 +1,6 @@
 """What this machine can do at most, measured: multiplications and additions, and memory traffic, a second."""
 
-import time
+import timeit
 
 import numba
 import numpy as np
@@ -24,13 +24,8 @@ def bandwidth():
     return 2 * numbers.nbytes / _fastest(_add_one, numbers)
 
 
-def _fastest(function, *arguments, runs=7):
-    def clock():
-        start = time.perf_counter()
-        function(*arguments)
-        return time.perf_counter() - start
-
-    return min([clock() for _ in range(1 + runs)][1:])  # the first compiles
+def _fastest(function, *arguments):
+    return min(timeit.repeat(lambda: function(*arguments), number=1, repeat=8)[1:])  # the first compiles
 
 
 @numba.njit(parallel=True)

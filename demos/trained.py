@@ -19,7 +19,7 @@ from nnlite.serialization import MAX_TEXT, delete_abandoned, is_temporary, open_
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _SOURCE = [*sorted(Path(nnlite.__file__).parent.glob("*.py")), Path(__file__), Path(settings.__file__)]
-for _name in ("faces", "fcn", "images", "noise", "objectives", "training", "vae"):
+for _name in ("faces", "fcn", "images", "noise", "training", "vae"):
     _SOURCE.append(Path(autoencoders.__file__).with_name(f"{_name}.py"))
 SOURCE = hashlib.sha256(b"".join(file.read_bytes() for file in _SOURCE)).hexdigest()
 

@@ -144,7 +144,7 @@ def gradcheck(layer, x, *, method="complex", rng=None, tolerance=None, step=None
         raise ValueError(f"gradcheck: tolerance is {tolerance}, step {step}, wanted more than 0")
     x = np.array(x, dtype)
     report = _check(layer, x, method, rng, tolerance, step)
-    if x.ndim > 1 and len(x) > 1 and _takes(layer, x[:-1] if len(x) > 2 else np.concatenate([x, x])):
+    if x.ndim > 1 and len(x) > 1 and _accepts(layer, x[:-1] if len(x) > 2 else np.concatenate([x, x])):
         try:
             _check(layer, x[:1], method, rng, tolerance, step)
         except Exception as error:
@@ -159,17 +159,17 @@ def _check(layer, x, method, rng, tolerance, step):
         subject = _Subject(layer, x, rng, method, step)
         first, mean = _backward_twice(subject)
         slopes = subject.slopes(subject.moves)
-        rows = [_row(subject, name, mean, slope) for name, slope in slopes.items()]
+        rows = [_compare(subject, name, mean, slope) for name, slope in slopes.items()]
         wrong = [row.name for row in rows if not row.relative_error <= tolerance]
         if not wrong:
             return Report(tolerance, rows, hints)
         allowed = KINK * max(tolerance, TOLERANCE["central"][x.dtype.name])
         suspects = subject.slopes(wrong, central=True)
-        kinks = [name for name, slope in suspects.items() if np.max(slope.jump) > allowed * _scale(slope)]
+        kinks = [name for name, slope in suspects.items() if np.max(slope.jump) > allowed * _error_scale(slope)]
         if not kinks:
             break
         hints = ["x lies at a kink, where there is no one slope: this is of another input from its range"]
-        x = _another(x, rng)
+        x = _draw_like(x, rng)
     else:
         raise GradcheckError(
             f"{subject.title}: the slopes to the right and to the left of {', '.join(kinks)} disagree at {DRAWS} inputs"
@@ -182,18 +182,18 @@ def _check(layer, x, method, rng, tolerance, step):
     hints += [f"{', '.join(names)}: {sentence}" for sentence, names in known.items() if sentence]
     if wrong == [ALL]:
         hints.append("an entry that was not checked is wrong: check a smaller layer, of which every entry is")
-    hints += _alone(subject, method, rng, tolerance, step)
+    hints += _find_wrong_layer(subject, method, rng, tolerance, step)
     report = Report(tolerance, rows, hints or ["this looks like no mistake known here"])
     raise GradcheckError(f"{subject.title}: backward does not match forward\n{report}", report)
 
 
-def _alone(subject, method, rng, tolerance, step):
+def _find_wrong_layer(subject, method, rng, tolerance, step):
     """Of a model, which layer is to blame: each is checked by itself, at the input that it gets in the model."""
     inputs, layers = {}, {}
     for name, each in subject.layer.named_layers():
         if each is not subject.layer and each not in layers.values():
             layers[name] = each
-            each.forward = _recording(each.forward, name, inputs)
+            each.forward = _recording_input(each.forward, name, inputs)
     subject.layer(subject.x.copy())
     for each in layers.values():
         del each.forward
@@ -210,7 +210,9 @@ def _alone(subject, method, rng, tolerance, step):
     return ["each layer is right by itself: look at how they are put together"] if 0 < right == len(inputs) else []
 
 
-def _recording(forward, name, inputs):
+def _recording_input(forward, name, inputs):
+    """forward, but what it gets is kept in inputs[name]."""
+
     def recorded(x, *others, **named):
         inputs[name] = np.copy(x)
         return forward(x, *others, **named)
@@ -218,7 +220,7 @@ def _recording(forward, name, inputs):
     return recorded
 
 
-def _takes(layer, x):
+def _accepts(layer, x):
     """Whether forward takes x: a layer that holds noise or a target of its batch's size takes no other."""
     try:
         layer(x)
@@ -246,11 +248,11 @@ class _Subject:
                 self.parameters[name], self.owners[name] = parameter, type(owner).__name__
         arrays = self.arrays(x)
         self.before = {name: array.copy() for name, array in arrays.items()}
-        self.earlier = _another(x, rng)
-        _takes(layer, self.earlier)  # to find out a layer that keeps what an earlier forward got
+        self.earlier = _draw_like(x, rng)
+        _accepts(layer, self.earlier)  # to find out a layer that keeps what an earlier forward got
         self.output = np.array(layer(x.copy()))
         self.upstream = rng.standard_normal(self.output.shape).astype(x.dtype)
-        self.moves = {name: _entries(name, array, rng) for name, array in arrays.items()}
+        self.moves = {name: _moves_of_entries(name, array, rng) for name, array in arrays.items()}
         if any(len(self.moves[name]) < array.size for name, array in arrays.items()):
             normal = {name: rng.standard_normal(array.shape) for name, array in arrays.items()}
             self.moves[ALL] = [[(name, (), d / np.linalg.norm(d)) for name, d in normal.items()]]
@@ -272,13 +274,13 @@ class _Subject:
         finally:
             if transposed is not None:
                 transposed.data = transposed.data.T
-        return self.collected(grad_input)
+        return self.copy_gradients(grad_input)
 
-    def collected(self, grad_input):
+    def copy_gradients(self, grad_input):
         """What backward returned, and what it left in each parameter: {array: dL/darray}, copied."""
         return {"input": np.copy(grad_input)} | {name: np.copy(p.grad) for name, p in self.parameters.items()}
 
-    def along(self, gradients, row):
+    def slopes_from(self, gradients, row):
         """dL/dt for each move of a row, by gradients."""
         return np.array(
             [sum(np.sum(gradients[name][index] * delta) for name, index, delta in move) for move in self.moves[row]]
@@ -382,14 +384,14 @@ def _backward_twice(subject):
     layer, x, upstream = subject.layer, subject.x.copy(), subject.upstream.copy()
     faults = []
 
-    def writes(who):
+    def look_for_writes(who):
         for name, array in subject.arrays(x).items():
             if not np.array_equal(array, subject.before[name]):
                 faults.append(f"{who} writes to {'x' if name == 'input' else name}, which is not its own")
 
     layer.zero_grad()
     output = np.copy(layer(x))
-    writes("forward")
+    look_for_writes("forward")
     if output.dtype != x.dtype:
         faults.append(f"forward turns {x.dtype} into {output.dtype}")
     elif not np.isfinite(output).all():
@@ -399,15 +401,15 @@ def _backward_twice(subject):
     if not faults:
         try:
             grad_input = layer.backward(upstream)
-            first = subject.collected(grad_input)
+            first = subject.copy_gradients(grad_input)
         except Exception as error:
             raise GradcheckError(f"{subject.title}: backward raised {error!r}") from error
-        writes("backward")
+        look_for_writes("backward")
         if not np.array_equal(upstream, subject.upstream):
             faults.append("backward writes to grad_output, which is not its own")
         for name, array in subject.arrays(x).items():
             label = "the gradient of the input" if name == "input" else f"{name}.grad"
-            faults += [f"{label} {fault}" for fault in _unlike(first[name], array)]
+            faults += [f"{label} {fault}" for fault in _gradient_faults(first[name], array)]
     if faults:
         raise GradcheckError(f"{subject.title}: " + "; ".join(faults))
     try:
@@ -428,7 +430,7 @@ def _backward_twice(subject):
     return first, mean
 
 
-def _unlike(gradient, array):
+def _gradient_faults(gradient, array):
     """Yield what keeps a gradient from being one of this array."""
     if gradient.shape != array.shape:
         advice = ": sum it over the batch" if gradient.shape[1:] == array.shape else ""
@@ -440,29 +442,30 @@ def _unlike(gradient, array):
         yield f"holds {gradient[~np.isfinite(gradient)][0]}"
 
 
-def _row(subject, name, gradients, slope):
-    analytic = subject.along(gradients, name)
+def _compare(subject, name, gradients, slope):
+    """The Row of one array: its gradients against its _Slopes."""
+    analytic = subject.slopes_from(gradients, name)
     difference = np.abs(analytic - slope.value)
     worst = np.argmax(difference)
     sizes = {array: data.size for array, data in subject.before.items()}
     checked = f"{len(difference)} of {sizes.get(name, sum(sizes.values()))}"
     found = (subject.moves[name][worst][0][1], analytic[worst], slope.value[worst])
-    scale = _scale(slope)
+    scale = _error_scale(slope)
     return Row(name, difference[worst] / scale, *found, scale, subject.owners[name], checked)
 
 
-def _scale(slope):
+def _error_scale(slope):
     """What an error is relative to."""
     return max(np.max(np.abs(slope.value)), SMALL * np.max(slope.size)) or 1.0
 
 
-def _entries(name, array, rng):
+def _moves_of_entries(name, array, rng):
     """A move for every entry, or for some of a large array."""
     chosen = range(array.size) if array.size <= WHOLE else sorted(rng.permutation(array.size)[:SAMPLE])
     return [[(name, tuple(map(int, np.unravel_index(flat, array.shape))), 1.0)] for flat in chosen]
 
 
-def _another(x, rng):
+def _draw_like(x, rng):
     """An input of the shape and the range of x."""
     low, high = np.min(x), np.max(x)
     if low == high:

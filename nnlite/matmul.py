@@ -59,6 +59,7 @@ BLOCK_ROWS = 72
 STRIP_ROWS, STRIP_COLUMNS = 144, 128
 PADDING = 16  # numbers after each panel, room for a whole vector; nor do all panels then begin at the same cache lines
 FEW = 5
+TINY = 10_000  # multiplications, which one thread makes before it could wake another
 DTYPES = (np.float32, np.float64)
 
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
@@ -460,19 +461,24 @@ def matmul(a, b, out=None, add=False):
         out, add = np.empty((M, N), a.dtype), False
     elif out.shape != (M, N) or out.dtype != a.dtype or not (out.flags.c_contiguous and out.flags.writeable):
         return NotImplemented
-    A, At = _row_major(a)
-    B, Bt = _row_major(b)
     if 0 in (M, N, K):
         if not add:
             out[...] = 0
-    elif M <= FEW and Bt and not At:
-        _few_rows(A, B, out, add)
-    else:
-        W = ROWS if M <= N else 2 * BYTES // out.itemsize
-        block_size = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
-        scratch, threads = _scratch_of(out.dtype, block_size), numba.get_num_threads()
-        A, B, C = (array.reshape(-1) for array in (A, B, out))
-        _product(A, At, B, Bt, M, N, K, C, add, W, block_size, *scratch, threads)
+        return out
+    (A, At), (B, Bt) = _row_major(a), _row_major(b)
+    before = numba.get_num_threads()
+    threads = before if M * N * K > TINY else 1
+    numba.set_num_threads(threads)
+    try:
+        if M <= FEW and Bt and not At:
+            _few_rows(A, B, out, add)
+        else:
+            W = ROWS if M <= N else 2 * BYTES // out.itemsize
+            block_size = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
+            A, B, C = (array.reshape(-1) for array in (A, B, out))
+            _product(A, At, B, Bt, M, N, K, C, add, W, block_size, *_scratch_of(out.dtype, block_size), threads)
+    finally:
+        numba.set_num_threads(before)
     return out
 
 

@@ -24,7 +24,6 @@ from nnlite.layers import mismatches
 ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
 MAX_TEXT = 2**24  # bytes, also of the directory of an .npz file
-PIECE = 2**20  # bytes that are read at a time
 TEMPORARY = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE)
 
 
@@ -83,7 +82,7 @@ def load_weights(path, model):
 
     Takes the memory of a second model, and for a moment of its largest array. Raises OSError if `path` cannot be
     read, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
-    names every missing, unexpected and unfit array.
+    names every missing, unexpected and mismatched array.
     """
     with open_npz(path) as npz:
         model.load_state_dict(npz.read({name: parameter.data for name, parameter in model.named_parameters()}))
@@ -104,7 +103,7 @@ def open_npz(path):
     with open_file(path) as file:
         try:
             yield Npz(_Bounded(file))
-        except Unfit as error:
+        except Mismatch as error:
             raise ValueError(f"{path}: {error}") from None
         except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
             if is_temporary(error):
@@ -135,11 +134,11 @@ class _Bounded:
 
     def read(self, size=-1):
         if size > MAX_TEXT:
-            raise Unfit(f"found {size:,} bytes to be read at once, wanted at most {MAX_TEXT:,}")
+            raise Mismatch(f"found {size:,} bytes to be read at once, wanted at most {MAX_TEXT:,}")
         return self._file.read(size)
 
 
-class Unfit(ValueError):
+class Mismatch(ValueError):
     """An intact file holds something other than what is wanted."""
 
 
@@ -148,21 +147,21 @@ class Npz:
 
     def __init__(self, file):
         self._archive = zipfile.ZipFile(file)
-        self._members, self._headers = {}, {}
+        self._headers = {}
         for member in self._archive.infolist():
             name = member.filename.removesuffix(".npy")
-            if name in self._members or not name.isprintable():
-                raise Unfit(f"found the name {name!r}, wanted printable ones, each once")
+            if name in self._headers or not name.isprintable():
+                raise Mismatch(f"found the name {name!r}, wanted printable ones, each once")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # those read in bounded pieces
-                raise Unfit(f"found {name!r} in compression {member.compress_type}, wanted none or deflate")
+                raise Mismatch(f"found {name!r} in compression {member.compress_type}, wanted none or deflate")
             with self._archive.open(member) as data:
-                self._members[name], self._headers[name] = member, read_header(data)
+                self._headers[name] = read_header(data)
 
     def read(self, wanted):
         """{name: array}, with the names, shapes and dtypes of the arrays `wanted`."""
         faults = mismatches(self._headers, wanted)
         if faults:
-            raise Unfit("; ".join(faults))
+            raise Mismatch("; ".join(faults))
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
             arrays = {name: self._array(name).astype(array.dtype, copy=False) for name, array in wanted.items()}
         _require_finite(arrays)
@@ -171,41 +170,32 @@ class Npz:
     def pop_text(self, name):
         """Take a text, an array of at most MAX_TEXT bytes, out of the arrays that read() compares with those wanted."""
         header = self._headers.get(name)
-        if header is None or header.dtype != np.uint8 or header.nbytes > MAX_TEXT:
-            raise Unfit(f"found no text named {name!r}")
+        if header is None or header.dtype != np.uint8 or header.file_size > MAX_TEXT:
+            raise Mismatch(f"found no text named {name!r}")
         text = self._array(name).tobytes().decode()
         del self._headers[name]
         return text
 
     def _array(self, name):
-        header = self._headers[name]
-        array = np.empty(header.shape, header.dtype, order=header.order)
-        flat = array.reshape(-1, order="A").view(np.uint8)
-        with self._archive.open(self._members[name]) as data:
-            data.read(header.offset)  # seek() would keep some versions of zipfile from comparing the checksum
-            count = sum(data.readinto(flat[start : start + PIECE]) for start in range(0, len(flat), PIECE))
-            if count < len(flat) or data.read(1):  # which, at the end, compares the checksum
-                raise Unfit(f"found {name!r} shorter or longer than its header says")
-        return array
+        member = self._archive.getinfo(f"{name}.npy")
+        if member.file_size != self._headers[name].file_size:  # of which zipfile expands no more
+            raise Mismatch(f"found {name!r} shorter or longer than its header says")
+        with self._archive.open(member) as data:
+            return np.lib.format.read_array(data, allow_pickle=False)
 
 
 def _require_finite(arrays):
     faults = [f"{name} holds nan or inf" for name, array in arrays.items() if not np.isfinite(array).all()]
     if faults:
-        raise Unfit("; ".join(faults))
+        raise Mismatch("; ".join(faults))
 
 
 class Header(NamedTuple):
-    """What the header of a .npy file says of its array, and at which byte of the file that begins."""
+    """What the header of a .npy file says of its array, and how many bytes both take."""
 
     dtype: np.dtype
     shape: tuple
-    order: str
-    offset: int
-
-    @property
-    def nbytes(self):
-        return math.prod(self.shape) * self.dtype.itemsize
+    file_size: int
 
 
 def read_header(file):
@@ -216,9 +206,9 @@ def read_header(file):
     if version not in readers:
         raise ValueError(f"found .npy version {version}, wanted 1.0 or 2.0")
     try:
-        shape, fortran_order, dtype = readers[version](start)
+        shape, _, dtype = readers[version](start)
     except MemoryError:  # of Python's parser, if the header nests too deep
         raise ValueError("found no .npy header") from None
     if min(shape, default=0) < 0:
         raise ValueError(f"found shape {shape}, wanted no negative number")
-    return Header(dtype, shape, "F" if fortran_order else "C", start.tell())
+    return Header(dtype, shape, start.tell() + math.prod(shape) * dtype.itemsize)

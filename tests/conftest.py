@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -27,6 +26,9 @@ class Rows:
 
     def __init__(self, array):
         self.array = array
+
+    def subset(self, indices):
+        return Rows(self.array[indices])
 
     def __len__(self):
         return len(self.array)
@@ -52,17 +54,6 @@ class SmallRun(NamedTuple):
         return json.loads((self.folder / f"{name}.json").read_text())
 
 
-@contextlib.contextmanager
-def one_thread():
-    """For products that are too small to be shared: of two threads each would wait for the other most of the time."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """One run of all demos."""
@@ -73,7 +64,7 @@ def small_run(tmp_path_factory):
         figures[Path(file.name).name.partition(".png")[0] + ".png"] = figure
         savefig(figure, file, **settings)
 
-    with pytest.MonkeyPatch.context() as patch, one_thread():
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", save_and_keep)
         patch.setattr("demos.latent_scaling.PROBE_FACES", 100)
         patch.setattr("sys.argv", ["demos", *SMALL, "--out", str(folder)])

@@ -8,9 +8,8 @@ the best weights and the history of one that nothing disturbed, to the bit.
 
 import argparse
 import json
+import multiprocessing
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,36 +20,38 @@ from autoencoders import VAE, Checkpoint, FCNAutoencoder, gaussian_noise, load_i
 from nnlite.serialization import save_arrays
 
 KINDS = {"fcn": (FCNAutoencoder, {}), "denoising": (FCNAutoencoder, {"corrupt": gaussian_noise(0.5)}), "vae": (VAE, {})}
-IMAGES, EPOCHS, EVERY = 600, 3, 0.3  # seconds
+IMAGES, EPOCHS = 600, 3
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", metavar=("KIND", "FOLDER"), nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--hidden", type=int, default=512, help="size of the hidden layers (default: %(default)s)")
+    parser.add_argument("--every", type=float, default=0.3, help="seconds between checkpoints (default: %(default)s)")
     options = parser.parse_args()
-    if options.train:
-        train_and_save(options.train[0], Path(options.train[1]))
-        return
+    options.images = load_images(count=IMAGES)
     rng, undisturbed, inside = np.random.default_rng(options.seed), {}, 0
     for number in range(options.kills):
         kind = list(KINDS)[number % len(KINDS)]
         if kind not in undisturbed:
             with tempfile.TemporaryDirectory() as folder:
                 start = time.monotonic()
-                run(kind, folder).wait()
-                undisturbed[kind] = result(folder), time.monotonic() - start
-        wanted, seconds = undisturbed[kind]
+                run(kind, folder, options).join()
+                size = (Path(folder) / "run.npz").stat().st_size
+                undisturbed[kind] = result(folder), time.monotonic() - start, size
+        wanted, seconds, size = undisturbed[kind]
         aimed = number % 2 == 0  # at a writing, until one is hit
         with tempfile.TemporaryDirectory() as folder:
-            while (found := kill(run(kind, folder), Path(folder), seconds, rng, aimed)) is None or (
-                aimed and "inside" not in found
-            ):
+            while (
+                found := kill(run(kind, folder, options), Path(folder), rng, seconds, size if aimed else None)
+            ) is None or (aimed and "inside" not in found):
                 for path in Path(folder).iterdir():
                     path.unlink()
             inside += "inside" in found
-            assert run(kind, folder).wait() == 0
+            resumed = run(kind, folder, options)
+            resumed.join()
+            assert resumed.exitcode == 0
             assert same(result(folder), wanted), "another result than that of the undisturbed run"
         again = "resumed" if "after a checkpoint" in found else "begun anew"
         print(f"{number + 1:3} {kind:10} killed {found}: {again}, the same bits", flush=True)
@@ -58,39 +59,46 @@ def main():
     print(f"{options.kills} kills, {inside} of them inside the writing of a checkpoint; all ended bit-identical")
 
 
-def run(kind, folder):
-    return subprocess.Popen([sys.executable, __file__, "--train", kind, folder])
+def run(kind, folder, options):
+    """A process that trains: a fork of this one, which trains nothing and so has no state to hand on."""
+    process = multiprocessing.get_context("fork").Process(target=train_and_save, args=(kind, Path(folder), options))
+    process.start()
+    return process
 
 
-def kill(process, folder, seconds, rng, aimed):
-    """Kill it in a random writing of a checkpoint, or at a random moment of the `seconds` that a run takes.
+def kill(process, folder, rng, seconds, size):
+    """Kill it when a checkpoint of `size` bytes is written in part or, without one, at a moment of its `seconds`.
 
     Returns when that was, in words, or None if it ended before.
     """
     start = time.monotonic()
-    if aimed:
-        for _ in range(rng.integers(1, 5)):
-            wait_until(lambda: part(folder) is None, process)
-            wait_until(lambda: part(folder) is not None, process)
-        time.sleep(rng.uniform(0, 0.2))
-    else:
+    if size is None:
         time.sleep(rng.uniform(0, 0.9 * seconds))
-    process.send_signal(signal.SIGKILL)
-    if process.wait() != -signal.SIGKILL:
+    else:
+        size = rng.uniform(0, size)
+        for _ in range(rng.integers(1, 5)):
+            wait_until(lambda: written(folder) is None, process)
+            wait_until(lambda: (written(folder) or 0) >= size, process)
+    process.kill()
+    process.join()
+    if process.exitcode != -signal.SIGKILL:
         return None
     saved = "after a checkpoint" if (folder / "run.npz").exists() else "before the first checkpoint"
-    inside = "" if part(folder) is None else f", inside the writing of one, at {part(folder).stat().st_size:,} bytes"
+    inside = "" if written(folder) is None else f", inside the writing of one, at {written(folder):,} bytes"
     return f"at {time.monotonic() - start:.1f} s, {saved}{inside}"
 
 
 def wait_until(condition, process):
-    while process.poll() is None and not condition():
+    while process.is_alive() and not condition():
         time.sleep(0.001)
 
 
-def part(folder):
-    """The file that a checkpoint is being written to, if there is one."""
-    return next(folder.glob("run.npz.*.part"), None)
+def written(folder):
+    """The size of the file that a checkpoint is being written to, or None if there is no such file."""
+    try:
+        return next((part.stat().st_size for part in folder.glob("run.npz.*.part")), None)
+    except FileNotFoundError:  # it was complete a moment later
+        return None
 
 
 def result(folder):
@@ -103,17 +111,17 @@ def same(found, wanted):
     return found.keys() == wanted.keys() and all(found[name].tobytes() == wanted[name].tobytes() for name in wanted)
 
 
-def train_and_save(kind, folder):
+def train_and_save(kind, folder, options):
     model_class, extra = KINDS[kind]
     begun = (folder / "run.npz").exists()  # then other weights: what goes on must be what was saved
-    model = model_class(rng=np.random.default_rng(2 if begun else 1))
+    model = model_class(hidden_features=options.hidden, rng=np.random.default_rng(2 if begun else 1))
     history = train(
         model,
-        load_images(count=IMAGES),
+        options.images,
         epochs=EPOCHS,
         batch_size=64,
         rng=np.random.default_rng(0),
-        checkpoint=Checkpoint(folder / "run.npz", every=EVERY, resume=True),
+        checkpoint=Checkpoint(folder / "run.npz", every=options.every, resume=True),
         **extra,
     )
     best = {f"best.{name}": array for name, array in history.best_weights.items()}

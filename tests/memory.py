@@ -8,6 +8,7 @@ without the pages of the mapped file, which the system may drop at any time.
 """
 
 import argparse
+import contextlib
 import re
 import subprocess
 import sys
@@ -73,11 +74,13 @@ def peak_mebibytes(process):
 
 def train_an_epoch(path, options):
     """Train, and print the time of a step and the share of it in which it waited for its images."""
+    rng = np.random.default_rng(0)
+    images, validation = load_images(path).split(rng)
     waits, ends, batches = [], [], ImageSet.batches
 
-    def timed(self, batch_size, rng=None):
-        iterator = batches(self, batch_size, rng)
-        if rng is None:  # of the validation
+    def timed(self, *arguments):
+        iterator = batches(self, *arguments)
+        if self is validation:
             yield from iterator
             return
         while True:
@@ -94,10 +97,8 @@ def train_an_epoch(path, options):
     ImageSet.batches = timed
     checkpoint = Checkpoint(path.with_name("run.npz"), every=options.every)
     model, settings = FCNAutoencoder(rng=np.random.default_rng(1)), {"epochs": 1, "batch_size": options.batch_size}
-    try:
-        train(model, load_images(path), rng=np.random.default_rng(0), checkpoint=checkpoint, **settings)
-    except Enough:
-        pass
+    with contextlib.suppress(Enough):
+        train(model, images, validation=validation, rng=rng, checkpoint=checkpoint, **settings)
     step, wait = (ends[-1] - ends[0]) / (len(ends) - 1), np.mean(waits[1:])
     print(f"{1000 * step:5.1f} ms  {1000 * wait:.2f} ms, {wait / step:.1%} of it")
 

@@ -7,9 +7,9 @@ Anything else ends this with the exception, and so do a changed file, a file lef
 """
 
 import argparse
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,15 +29,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--loader", choices=LOADERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.loader:
-        damage(options.loader, options.seconds, options.seed)
-        return
     print(f"{'loader':12} {'files':>8} {'refused':>8} {'read':>8}  memory, MiB", flush=True)
     for name in LOADERS:  # each in a process of its own, for its memory
-        command = [sys.executable, __file__, "--loader", name, "--seconds", str(options.seconds / len(LOADERS))]
-        subprocess.run([*command, "--seed", str(options.seed)], check=True)
+        arguments = name, options.seconds / len(LOADERS), options.seed
+        process = multiprocessing.get_context("fork").Process(target=damage, args=arguments)
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(1)
 
 
 def damage(name, seconds, seed):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from autoencoders import FCNAutoencoder
-from autoencoders.claims import CLAIMS, conclusion, judge_claims, verdict
+from autoencoders.claims import CLAIMS, conclusion, judge, judge_claims
 from autoencoders.images import to_features
 
 
@@ -10,12 +10,12 @@ from autoencoders.images import to_features
     "mean, expected", [(1.0, "holds"), (-1.0, "does not hold"), (0.5, "too small to say"), (-0.5, "too small to say")]
 )
 def test_a_verdict_wants_two_standard_errors(mean, expected):
-    assert verdict(mean, standard_error=0.3) == expected
+    assert judge([mean - 0.3, mean + 0.3])["verdict"] == expected  # the standard error is 0.3
 
 
 def test_a_mean_that_is_not_worth_a_word_is_too_small():
-    assert verdict(0.5, standard_error=0.01, smallest=1.0) == "too small to say"
-    assert verdict(-2.0, standard_error=0.01, smallest=1.0) == "does not hold"
+    assert judge([0.49, 0.51], smallest=1.0)["verdict"] == "too small to say"
+    assert judge([-1.99, -2.01], smallest=1.0)["verdict"] == "does not hold"
 
 
 @pytest.mark.parametrize(

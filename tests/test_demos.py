@@ -9,11 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SMALL, one_thread
+from conftest import SMALL
 from matplotlib.figure import Figure
 from PIL import Image
 
-from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, objectives
+from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, training
 from autoencoders.images import to_features
 from demos import benchmark, denoising, gradients, latent_scaling, reconstruction, settings
 from demos.output import markdown
@@ -295,15 +295,25 @@ def test_quick_takes_at_most_the_images_that_a_file_has(images, tmp_path, capsys
 
 def test_gradients_exits_with_1_and_shows_the_table_when_a_backward_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Tanh, "backward", lambda self, grad_output, input_grad=True: grad_output)
-    with one_thread():
-        assert stopped_with(gradients.main, ["--out", str(tmp_path)]) == 1
+    assert stopped_with(gradients.main, ["--out", str(tmp_path)]) == 1
     assert "Tanh              WRONG" in (printed := capsys.readouterr().out) and "analytic" in printed
 
 
 def test_gradients_shows_a_planted_bug_and_what_gives_it_away(capsys):
     gradients.main(["--break", "DroppedUpstream"])
     printed = capsys.readouterr().out
-    assert "return self._from_forward().copy()" in printed and "hint: input: does not depend on grad_output" in printed
+    assert printed.startswith("--- nnlite/layers.py\n+++ nnlite/layers.py\n@@ ")
+    assert re.search(r"\n-        return np\.asarray\(.*\n\+        return slope if input_grad else None\n ", printed)
+    assert "hint: input: does not depend on grad_output" in printed
+
+
+def test_gradients_says_which_line_a_bug_wants_when_the_source_has_changed(monkeypatch, capsys):
+    monkeypatch.setattr(Tanh, "backward", lambda self, grad_output, input_grad=True: grad_output)
+    with pytest.raises(SystemExit) as stopped:
+        gradients.main(["--break", "DroppedUpstream"])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1
+    assert "times in Tanh.backward, wanted it once" in error
 
 
 def test_help_names_every_option_with_its_default(capsys):
@@ -440,7 +450,7 @@ def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_w
 
 
 def test_a_training_that_diverges_is_one_line_and_exit_status_2(train, monkeypatch, capsys):
-    monkeypatch.setattr(objectives, "mse_loss", lambda prediction, target: (np.nan, np.zeros_like(prediction)))
+    monkeypatch.setattr(training, "mse_loss", lambda prediction, target: (np.nan, np.zeros_like(prediction)))
     assert stopped_with(train, "--quiet") == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "epoch 1, step 1: the loss is not finite" in said

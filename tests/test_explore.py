@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageGrab, features
 
 from autoencoders import scale_code
-from autoencoders.edits import changes, sentence
 from autoencoders.images import to_features, to_pixels
+from autoencoders.measurements import changes, sentence
 from demos import explore, settings
 from demos.window import CHOSEN, DPI, HEIGHT, SIZE, WIDTH, Window
 from nnlite.backend import current_backend

@@ -30,24 +30,32 @@ def texts(figure):
     return [text.get_text() for text in [*figure.texts, *labels] if text.get_text()]
 
 
-def all_figures(images):
-    features = to_features(images)
-    return {
-        "reconstruction": figures.reconstruction_figure(images, images, np.arange(4) / 8),
-        "contact sheet": figures.contact_sheet_figure(images[:3], images[:3], columns=2),
-        "learning curve": figures.learning_curve_figure(History([0.3, 0.1], [0.2, 0.15]), {"PCA": 0.12, "mean": 0.4}),
-        "latent scaling": figures.latent_scaling_figure(["one", "two", "three", "four\n1 → 5"], features, reference=1),
-        "latent sheet": figures.latent_sheet_figure(
-            np.tile(features[:3, None], (1, 2, 1)), ["/5", "x5"], np.arange(3), np.array([0.1, 0.3, 0.2]), columns=2
-        ),
-    }
+FIGURES = {
+    "reconstruction": lambda images: figures.reconstruction_figure(images, images, np.arange(4) / 8),
+    "contact sheet": lambda images: figures.contact_sheet_figure(images[:3], images[:3], columns=2),
+    "rows": lambda images: figures.picture_rows_figure("title", {"three images": images[:3], "one image": images[:1]}),
+    "latent scaling": lambda images: figures.latent_scaling_figure(
+        ["one", "two", "three", "four\n1 → 5"], to_features(images), reference=1
+    ),
+    "latent sheet": lambda images: figures.latent_sheet_figure(
+        to_features(images)[:3, None].repeat(2, axis=1),
+        ["/5", "x5"],
+        values=np.arange(3),
+        changes=np.array([0.1, 0.3, 0.2]),
+        columns=2,
+    ),
+    "learning curve": lambda images: figures.learning_curve_figure(
+        History([0.3, 0.1], [0.2, 0.15]), {"PCA": 0.12, "mean": 0.4}
+    ),
+    "curves": lambda images: figures.curves_figure("title", "noise", [0, 1], {"model": [[0.1, 0.01], [0.2, None]]}),
+    "benchmark": lambda images: figures.benchmark_figure({64: {"nnlite": [0.1], "JAX": [0.2]}}, {64: 0.05}),
+    "step size": lambda images: figures.step_size_figure({"central": ([1e-6, 1e-3], [0, 1e-9])}),
+}
 
 
-@pytest.mark.parametrize(
-    "name", ["reconstruction", "contact sheet", "learning curve", "latent scaling", "latent sheet"]
-)
-def test_no_text_is_cut_off(images, name):
-    figure = all_figures(images)[name]
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_no_text_is_cut_off(images, draw):
+    figure = draw(images)
     drawn(figure)
     tight = figure.get_tightbbox()  # inches
     width, height = figure.get_size_inches()
@@ -55,25 +63,30 @@ def test_no_text_is_cut_off(images, name):
 
 
 @pytest.mark.parametrize(
-    "name, zoom", [("reconstruction", 2), ("contact sheet", 1), ("latent scaling", 3), ("latent sheet", 2)]
+    "name, zoom", [("reconstruction", 2), ("contact sheet", 1), ("rows", 2), ("latent scaling", 3), ("latent sheet", 2)]
 )
 def test_every_pixel_of_an_image_is_a_square_of_its_colour(images, name, zoom):
-    figure = all_figures(images)[name]
+    figure = FIGURES[name](images)
     shown = images[1] if name == "latent sheet" else images[0]  # the sheet begins with the largest change
     assert np.array_equal(pixels_of(figure.axes[0], drawn(figure)), shown.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
+def test_a_place_without_a_picture_stays_free(images):
+    figure = FIGURES["rows"](images)
+    assert (pixels_of(figure.axes[4], drawn(figure)) == 255).all()  # the second one of the row with one image
+
+
 def test_the_error_stands_under_its_reconstruction(images):
-    figure = all_figures(images)["reconstruction"]
+    figure = FIGURES["reconstruction"](images)
     assert [axis.get_xlabel() for axis in figure.axes[4:]] == ["0.0000", "0.1250", "0.2500", "0.3750"]
 
 
 def test_the_learning_curve_shows_both_errors_and_the_baselines(images):
-    (axis,) = all_figures(images)["learning curve"].axes
+    (axis,) = FIGURES["learning curve"](images).axes
     assert [list(line.get_ydata()) for line in axis.lines] == [[0.3, 0.1], [0.2, 0.15], [0.12, 0.12], [0.4, 0.4]]
 
 
-def test_a_difference_is_grey_where_nothing_changed_and_lighter_where_the_picture_has_more(images):
+def test_a_difference_is_grey_where_nothing_changed_and_lighter_where_the_picture_has_more():
     pictures = np.zeros((2, 12288), np.float32)
     pictures[1, :2] = 0.5, -0.25  # red of the first two pixels
     figure = figures.latent_scaling_figure(["reference", "edited"], pictures, reference=0)
@@ -83,5 +96,5 @@ def test_a_difference_is_grey_where_nothing_changed_and_lighter_where_the_pictur
 
 
 def test_the_sheet_is_sorted_by_change(images):
-    heads = [text.split("\n")[0] for text in texts(all_figures(images)["latent sheet"]) if text.startswith("x[0]")]
+    heads = [text.split("\n")[0] for text in texts(FIGURES["latent sheet"](images)) if text.startswith("x[0]")]
     assert heads == ["x[0][1]", "x[0][2]", "x[0][0]"]

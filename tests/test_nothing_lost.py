@@ -16,18 +16,21 @@ def said_by(script, *arguments):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+@pytest.mark.slow
 def test_killed_trainings_end_as_if_they_had_not_been_killed():
-    said = said_by("kills.py", "--kills", "3")
+    said = said_by("kills.py", "--kills", "3", "--hidden", "32", "--every", "0")
     assert re.search("^3 kills, .*; all ended bit-identical$", said, re.MULTILINE)
 
 
 @linux
+@pytest.mark.slow
 def test_mutated_files_do_the_loaders_no_harm():
-    said = said_by("mutations.py", "--seconds", "10")
+    said = said_by("mutations.py", "--seconds", "2")
     assert re.findall(r"^\w+", said, re.MULTILINE) == ["loader", "weights", "checkpoint", "images", "pictures", "cache"]
 
 
 @linux
+@pytest.mark.slow
 def test_training_on_140_000_images_takes_the_memory_of_10_000():
-    said = said_by("memory.py", "--steps", "20", "--every", "0.5", "--sparse")
+    said = said_by("memory.py", "--steps", "10", "--every", "0.2", "--sparse")
     assert len(re.findall(r"\d+ MiB", said)) == 2  # it ends otherwise if one is too large

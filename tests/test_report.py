@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 
+import numba
 import numpy as np
 import pytest
 from conftest import SMALL
@@ -355,7 +356,7 @@ def test_report_json_holds_what_the_demos_wrote(small_run, results):
 
 def test_the_report_says_what_the_run_was_trained_by_and_ran_on(results):
     assert results["settings"]["learning rate of the first epoch"] == inspect.signature(train).parameters["lr"].default
-    threads = {"numba": 1, "numpy": "as many as NumPy's BLAS takes"}  # one, see small_run
+    threads = {"numba": numba.get_num_threads(), "numpy": "as many as NumPy's BLAS takes"}
     assert results["settings"]["threads"] == threads[current_backend()]
     assert f"{os.cpu_count()} cores" in results["settings"]["processor"]
     assert {"nnlite", "numpy", "pillow"} < set(results["versions"])

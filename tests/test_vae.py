@@ -186,6 +186,8 @@ def test_an_element_that_says_nothing_is_not_active(rng):
     assert np.allclose(use.kl, [np.mean(x[:, 0] ** 2) / 2, 0])
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover  # 6,000 steps of the same lines
 def test_a_linear_vae_with_estimated_sigma2_is_as_likely_as_probabilistic_pca(rng):
     D, Z = 8, 2
     x = rng.standard_normal((1000, Z)) @ rng.standard_normal((Z, D)) + 0.3 * rng.standard_normal((1000, D)) + 0.5
