@@ -110,8 +110,7 @@ def save_text(options, name, text):
 
 
 def save_results(options, name, heading, results, parts):
-    """Print the parts, and write them as NAME.md under a heading, and the results as NAME.json."""
-    said = markdown(parts)
-    print(said, end="\n\n")
+    """Print the parts that are no pictures, and write all as NAME.md under a heading, and the results as NAME.json."""
+    print(markdown(part for part in parts if not isinstance(part, Picture)), end="\n\n")
     save_text(options, f"{name}.json", json.dumps(results, indent=2))
-    save_text(options, f"{name}.md", f"# {heading}\n\n{said}\n")
+    save_text(options, f"{name}.md", f"# {heading}\n\n{markdown(parts)}\n")
