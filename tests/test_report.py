@@ -79,7 +79,7 @@ def changed_page(changed, small_run):
 
 
 class Page(html.parser.HTMLParser):
-    """What a page shows: its whole `text`, and `tables`, {name of the table: {name of the row: its cells}}."""
+    """What a page shows: its whole `text`, and the `rows` of its tables."""
 
     def __init__(self, page):
         super().__init__()
@@ -88,13 +88,6 @@ class Page(html.parser.HTMLParser):
         self.feed(page)
         assert self._open == []
         self.text = " ".join(self.text.split())
-        self.tables = {}
-        for row in self.rows:
-            if row[0] == "th":
-                table = self.tables[row[1]] = {"": row[2:]}
-            else:
-                name = row[1] if row[1] not in table else (row[1], len(table))
-                table[name] = row[2:]
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
@@ -104,7 +97,7 @@ class Page(html.parser.HTMLParser):
         if tag == "tr":
             self.rows.append([])
         if tag in ("th", "td"):
-            self.rows[-1] += [""] if self.rows[-1] else [tag, ""]
+            self.rows[-1].append("")
         if tag not in ("meta", "img", "br"):
             self._open.append(tag)
         if tag in ("p", "li", "td", "th", "dd", "br"):
@@ -158,57 +151,59 @@ def plus_minus(pair, form=".4f", error_form=".5f"):
     return format(mean, form) if error is None else f"{mean:{form}} ± {error:{error_form}}"
 
 
-def tables(results):
-    """Each table of the report: {name of the table: {name of the row: its cells}}; the row "" is its head."""
+def rows(results):
+    """The rows of all tables of the report."""
     plain, scaled, vae = (results[name] for name in ("reconstruction", "latent_scaling", "vae_vs_vanilla"))
-    noise, collapse, edits, claims = results["denoising"], results["posterior_collapse"], scaled["edits"], {}
-    for row in scaled["claims"]:
-        cells = [row["claim"], row["edit"], "", "", ""]
-        if "mean" in row:
-            cells[2:4] = f"{row['mean']:+.3g} ± {row['standard_error']:.3g}", f"{row['share_true']:.0%}"
-        if "best_element" in row:
-            cells[4] = f"x[0][{row['best_element']}], {row['best_mean']:+.2f}"
-        claims[row["verdict"] if row["verdict"] not in claims else (row["verdict"], 1 + len(claims))] = cells
-    changes = {
-        name: [f"{edit['changes'][name]:+.2f}" for edit in edits.values()] for name in edits["x[0]*5"]["changes"]
-    }
-    return {
-        "mean squared error": {
-            "": ["pixels in [-1, 1]"],
-            "autoencoder": [f"{plain['error']:.4f}"],
-            f"PCA, {plain['components']} components": [f"{plain['pca']:.4f}"],
-            "mean image": [f"{plain['mean image']:.4f}"],
-        },
-        "change, grey levels": {"": list(edits)}
-        | {name: cells for name, cells in changes.items() if name not in scaled["probe_r2"]},
-        "change, known factor": {"": list(edits)}
-        | {name: cells for name, cells in changes.items() if name in scaled["probe_r2"]},
-        "factor": {"": ["r², plain", "r², reconstructed"]}
-        | {name: [f"{r2:.2f}" for r2 in both] for name, both in scaled["probe_r2"].items()},
-        "verdict": {"": ["claim", "edit", "mean ± std. error", "true for", "most for"]} | claims,
-        "codes moved by": {"": [f"{step} std" for step in vae["moved by"]]}
-        | {name: [plus_minus(pair) for pair in pairs] for name, pairs in vae["error of moved codes"].items()},
-        "pictures": {"": ["to the nearest real image", "high frequencies, of real images'"]}
-        | {
-            name: [plus_minus(pair), plus_minus(vae["high frequencies"][name], ".0%", ".1%")]
+    noise, models, edits = results["denoising"], results["posterior_collapse"]["models"], scaled["edits"]
+    changes = [
+        [name, *(f"{edit['changes'][name]:+.2f}" for edit in edits.values())] for name in edits["x[0]*5"]["changes"]
+    ]
+    return [
+        ["codes moved by", *(f"{step} std" for step in vae["moved by"])],
+        *([name, *map(plus_minus, pairs)] for name, pairs in vae["error of moved codes"].items()),
+        ["pictures", "to the nearest real image", "high frequencies, of real images'"],
+        *(
+            [name, plus_minus(pair), plus_minus(vae["high frequencies"][name], ".0%", ".1%")]
             for name, pair in vae["nearest real image"].items()
-        },
-        "reconstruction": {"": ["error"]} | {name: [plus_minus(pair)] for name, pair in vae["reconstruction"].items()},
-        "noise": {"": [f"{level}" for level in noise["noise"]]}
-        | {name: [plus_minus(pair) for pair in pairs] for name, pairs in noise["error"].items()},
-        "trained by": {"": ["KL, nats", "active elements", "error from mu"]}
-        | {
-            name: [f"{of['kl total']:.2f}", f"{of['active']} of {of['elements']}", plus_minus(of["error"])]
-            for name, of in collapse["models"].items()
-        },
-        "settings": {"": [""]}
-        | {k: [f"{v:,}" if k.endswith("images") else str(v)] for k, v in results["settings"].items()},
-        "versions": {"": [""]} | {name: [version] for name, version in results["versions"].items()},
-    }
+        ),
+        ["reconstruction", "error"],
+        *([name, plus_minus(pair)] for name, pair in vae["reconstruction"].items()),
+        ["noise", *(f"{level}" for level in noise["noise"])],
+        *([name, *map(plus_minus, pairs)] for name, pairs in noise["error"].items()),
+        ["trained by", "KL, nats", "active elements", "error from mu"],
+        *(
+            [name, f"{of['kl total']:.2f}", f"{of['active']} of {of['elements']}", plus_minus(of["error"])]
+            for name, of in models.items()
+        ),
+        ["mean squared error", "pixels in [-1, 1]"],
+        ["autoencoder", f"{plain['error']:.4f}"],
+        [f"PCA, {plain['components']} components", f"{plain['pca']:.4f}"],
+        ["mean image", f"{plain['mean image']:.4f}"],
+        ["change, grey levels", *edits],
+        *(row for row in changes if row[0] not in scaled["probe_r2"]),
+        ["change, known factor", *edits],
+        *(row for row in changes if row[0] in scaled["probe_r2"]),
+        ["factor", "r², plain", "r², reconstructed"],
+        *([name, f"{r2:.2f}", f"{decoded:.2f}"] for name, (r2, decoded) in scaled["probe_r2"].items()),
+        ["verdict", "claim", "edit", "mean ± std. error", "true for", "most for"],
+        *(
+            [
+                *(row[name] for name in ("verdict", "claim", "edit")),
+                f"{row['mean']:+.3g} ± {row['standard_error']:.3g}" if "mean" in row else "",
+                f"{row['share_true']:.0%}" if "mean" in row else "",
+                f"x[0][{row['best_element']}], {row['best_mean']:+.2f}" if "best_mean" in row else "",
+            ]
+            for row in scaled["claims"]
+        ),
+        ["settings", ""],
+        *([name, f"{v:,}" if name.endswith("images") else str(v)] for name, v in results["settings"].items()),
+        ["versions", ""],
+        *([name, version] for name, version in results["versions"].items()),
+    ]
 
 
 def test_each_cell_of_a_table_shows_what_its_row_and_its_column_are_named_after(changed, changed_page):
-    assert changed_page.tables == tables(changed)
+    assert changed_page.rows == rows(changed)
 
 
 def sentences(results):
@@ -288,8 +283,7 @@ def test_terminal_and_markdown_say_what_the_report_says(small_run, page, name):
     blocks = [block for block in printed if not block.startswith("## ")]
     tables = [block.splitlines() for block in blocks if block.startswith("| ")]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for head, _, *rest in tables for line in (head, *rest)]
-    shown = [row[1:] for row in page.rows]
-    assert rows in [shown[start : start + len(rows)] for start in range(len(shown))]
+    assert rows in [page.rows[start : start + len(rows)] for start in range(len(page.rows))]
     for block in blocks:
         for text in block.removeprefix("- ").split("\n- ") if block[:2] != "| " else ():
             text = " ".join(text.split())
