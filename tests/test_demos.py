@@ -15,7 +15,7 @@ from PIL import Image
 
 from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, training
 from autoencoders.images import to_features
-from demos import benchmark, denoising, gradients, latent_scaling, reconstruction, settings
+from demos import benchmark, denoising, gradients, latent_scaling, race, reconstruction, settings
 from demos.output import markdown
 from demos.trained import MODELS, trained
 from nnlite import Tanh, load_weights
@@ -477,7 +477,9 @@ def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys):
+def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys, monkeypatch):
+    for module, name, small in ((race, "WARM_UP", 1), (race, "PAUSE", 0), (benchmark, "INFERENCE_BATCHES", (1, 4))):
+        monkeypatch.setattr(module, name, small)
     benchmark.main(["--batch-sizes", "2", "6", "--rounds", "1", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "benchmark.json").read_text())
     assert {"nnlite", "nnlite, train()", "nnlite, NumPy backend", "naive NumPy"} <= set(found["step"]["6"])
@@ -518,6 +520,7 @@ def test_without_numba_the_benchmark_is_refused(tmp_path):
 @pytest.mark.slow
 def test_the_benchmark_refuses_a_contender_that_computes_something_else(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "SAME", 1e-12)
+    monkeypatch.setattr(benchmark, "CONTENDERS", (benchmark.OURS, benchmark.NAIVE))
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--batch-sizes", "2", "--rounds", "1", "--quiet", "--out", str(tmp_path)])
     assert re.fullmatch(
