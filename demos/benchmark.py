@@ -29,6 +29,7 @@ NO_INFERENCE = ("nnlite, train()", "PyTorch fused")  # they differ from "nnlite"
 STEPS = 3  # over which the losses of all contenders must agree
 SAME = 1e-4  # relative difference of float32 losses that counts as none
 INFERENCE_BATCHES = (1, 256)
+FIRST_BATCH = 64  # of the step that is timed from the start of a process
 FCN_SIZES = ((12288, 512), (512, 24), (24, 512), (512, 12288))  # (in, out) of the Linears
 
 
@@ -52,7 +53,7 @@ def main(argv=None):
 
 def measure(options, folder):
     """All that is reported: {name of a measurement: {...}}, times in seconds."""
-    images, count = folder / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES)
+    images, count = folder / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES, FIRST_BATCH)
     np.save(images, make_faces(count, np.random.default_rng(options.seed))[0])
     names = [name for name in CONTENDERS if name not in PEERS or importlib.util.find_spec(PEERS[name])]
     results = {"machine": processor(), "threads": options.threads, "versions": versions(PACKAGES)}
@@ -80,7 +81,7 @@ def _first_step(options, images, cache):
     """Seconds from the start of a process to the end of its first step; its kernels are kept in the folder `cache`."""
     start = time.perf_counter()
     with Race(options, images, [OURS], NUMBA_CACHE_DIR=str(cache)) as race:
-        race.ask(OURS, "begin", 64, 1)
+        race.ask(OURS, "begin", FIRST_BATCH, 1)
         return time.perf_counter() - start
 
 
