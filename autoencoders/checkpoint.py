@@ -15,7 +15,7 @@ from nnlite.backend import current_backend
 from nnlite.serialization import Mismatch, open_npz, save_arrays
 
 FORMAT = 3  # another number for another way to read the file
-SHOWN = 200  # characters of a setting, in a message
+LONGEST = 200  # characters of a setting, in a message
 
 
 class Interrupted(KeyboardInterrupt):
@@ -245,4 +245,4 @@ def _require_same(found, wanted):
 
 
 def _short(text):
-    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}"

@@ -52,7 +52,7 @@ def train(
     the next loss, at the end of the epoch or before the next save, whichever comes first.
     """
     for name, given in (("images", images), ("validation", images if validation is None else validation)):
-        if not hasattr(given, "batches"):
+        if not (hasattr(given, "batches") and hasattr(given, "subset")):
             raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
     for name, given in (("epochs", epochs), ("batch_size", batch_size)):
         if given < 1:
@@ -178,9 +178,9 @@ class TrainingState:
         arrays = {f"the gradient of {names[parameter]}": m for parameter, m, _ in moments}
         arrays |= {f"the squared gradient of {names[parameter]}": v for parameter, _, v in moments}
         arrays |= {name: parameter.data for parameter, name in names.items()}
-        if failed:
-            linears = {name: layer for name, layer in self.model.named_layers() if isinstance(layer, Linear)}
-            arrays |= {f"the input of {name}": layer._cache for name, layer in linears.items()}
+        for name, layer in self.model.named_layers():
+            if failed and isinstance(layer, Linear) and layer._cache is not None:
+                arrays[f"the input of {name}"] = layer._cache
         found = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
         if failed:
             reason = found or "a sum or an exponential that overflows"

@@ -12,9 +12,15 @@ from nnlite.backend import accelerated
 
 
 def matmul(a, b, out=None, add=False):
-    """The matrix product a @ b; in the array `out` if that is given, and added to what is there if `add`."""
+    """The matrix product a @ b; in the array `out` if that is given, and added to what is there if `add`.
+
+    a: (M, K), b: (K, N), result: (M, N). Raises ValueError if `out` is of another shape or dtype.
+    """
     if out is None:
         return a @ b
+    shape, dtype = (a.shape[0], b.shape[1]), np.result_type(a, b)
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"matmul: out is {out.dtype} {out.shape}, wanted {dtype} {shape}")
     if add:
         out += a @ b
     else:

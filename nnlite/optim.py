@@ -56,8 +56,8 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(parameters, lr)
-        self.betas = betas
-        self.eps = eps
+        self.betas = tuple(map(float, betas))  # numbers of NumPy would make float32 steps in float64
+        self.eps = float(eps)
         self.t = 0
         self.m = [np.zeros_like(p.data) for p in self.parameters]
         self.v = [np.zeros_like(p.data) for p in self.parameters]
@@ -66,7 +66,7 @@ class Adam(Optimizer):
         """Raises ValueError if a parameter and its gradient, m or v differ in shape."""
         beta1, beta2 = self.betas
         self.t += 1
-        rate, v_scale = self.lr / (1 - beta1**self.t), 1 / (1 - beta2**self.t)  # rate m = lr m', v_scale v = v'
+        rate, v_scale = float(self.lr) / (1 - beta1**self.t), 1 / (1 - beta2**self.t)  # rate m = lr m', v_scale v = v'
         for p, m, v in zip(self.parameters, self.m, self.v):
             shapes = [array.shape for array in (p.data, p.grad, m, v)]
             if len(set(shapes)) > 1:

@@ -92,9 +92,21 @@ def test_matmul_returns_a_new_product_or_fills_an_array_or_adds_to_it(rng, name)
     ],
     ids=["factors", "out", "dtype", "read-only"],
 )
-def test_what_does_not_fit_is_an_error_of_numpys(name, b, out, add):
-    with use_backend(name), pytest.raises((ValueError, TypeError)):
+def test_what_does_not_fit_is_refused(name, b, out, add):
+    with (
+        use_backend(name),
+        pytest.raises(ValueError, match="matmul: Input operand|out is .*, wanted|read-only"),
+    ):
         matmul(np.ones((2, 3)), b, out, add)
+
+
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("name", ["numba", "numpy"])
+def test_a_product_is_never_broadcast_over_a_larger_array(name, add):
+    out = np.zeros((4, 5))
+    with use_backend(name), pytest.raises(ValueError, match=re.escape("out is float64 (4, 5), wanted float64 (1, 5)")):
+        matmul(np.ones((1, 3)), np.ones((3, 5)), out, add)
+    assert not out.any()
 
 
 def test_a_product_of_two_precisions_has_the_higher_one(rng):
@@ -235,6 +247,13 @@ def test_a_gradient_that_is_read_only_is_read_on_both_backends():
 
     for p in on_both_backends(stepped):
         assert np.allclose(p, 1 - 1e-3)
+
+
+def test_a_tiny_product_leaves_the_number_of_threads_as_it_was():
+    before = numba.get_num_threads()
+    with use_backend("numba"):
+        matmul(np.ones((4, 4)), np.ones((4, 4)))
+    assert numba.get_num_threads() == before
 
 
 def test_several_threads_may_multiply_at_a_time(rng):

@@ -71,6 +71,18 @@ def test_a_parameter_without_numbers_may_take_part(optimizer):
     assert p.data.shape == (0, 3)
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_a_number_of_numpys_steps_float32_as_pythons_does(rng, backend):
+    start, gradient, after = *rng.standard_normal((2, 30, 20)).astype(np.float32), []
+    for number in (float, np.float64):
+        p = Parameter(start.copy())
+        p.grad[...] = gradient
+        with use_backend(backend):
+            Adam([p], number(1e-3), (number(0.9), number(0.999)), number(1e-8)).step()
+        after.append(p.data)
+    assert np.array_equal(*after)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_adam_steps_alike_on_both_backends(rng, dtype):
     start, gradients = rng.standard_normal((70, 50)), rng.standard_normal((5, 70, 50))
