@@ -241,7 +241,7 @@ def _require_same(found, wanted):
             if was != is_now:
                 differences.append(f"{_short(_to_json(name))} was {_short(was)}, is {_short(is_now)}")
     if differences:
-        raise Mismatch(f"found a checkpoint of other settings: {'; '.join(differences)}")
+        raise Mismatch(f"found a checkpoint of other settings: {'; '.join(dict.fromkeys(differences))}")
 
 
 def _short(text):

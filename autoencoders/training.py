@@ -80,8 +80,8 @@ def train(
                 optimizer.zero_grad()
                 if isinstance(model, VAE):
                     noise = rng.standard_normal((len(x), Z), x.dtype)  # (N, Z)
-                    risen = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
-                    _, reconstruction, kl = model.loss(shown, noise, target=x, sigma2=state.sigma2, beta=risen)
+                    current_beta = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
+                    _, reconstruction, kl = model.loss(shown, noise, target=x, sigma2=state.sigma2, beta=current_beta)
                     # Times 2 sigma2 / D, the loss is the mean squared error + 2 sigma2 / D beta KL + a constant. Its
                     # scale then stays as it is when sigma2 falls; Adam, whose averages lag behind, would otherwise
                     # take larger steps.
@@ -171,7 +171,7 @@ class TrainingState:
         """Raise FloatingPointError that names the first array that is not finite. failed: a loss that is not.
 
         A gradient that is not finite spoils Adam's m and v and the weights in its step, the last layer's first, and so
-        the loss of the next step. That of finite weights comes from what they make of x.
+        the loss of the next step. If all these are finite, what a layer computes is not.
         """
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         moments = [*zip(self.optimizer.parameters, self.optimizer.m, self.optimizer.v)][::-1]

@@ -39,7 +39,7 @@ class VAE(Layer):
 
     def encode(self, x):
         """(mu, logvar) of the codes of x.  (N, D) -> (N, Z), (N, Z)"""
-        self._cache = None  # the layers keep what their latest forward needs, so an earlier loss cannot go backward
+        self._cache = None  # what the layers keep is of this forward now, so an earlier loss cannot go backward
         h = self.encoder(x)  # (N, H)
         return self.mu(h), self.logvar(h)
 
@@ -95,7 +95,7 @@ class VAE(Layer):
 
     def backward(self, grad_output=1.0, input_grad=True):
         """The chain rule from the total of the latest loss(): grad_output is dL/dtotal, 1 unless that is part of more.
-        In between, do not call the layers, such as vae.decoder: they keep what their own latest forward needs.
+        In between, do not call the layers, such as vae.decoder: what they keep is of their own latest forward.
 
         mu reaches the loss through z, where dz/dmu = 1, and through the KL; so does logvar, and their gradients add
         up. Both come from the same h, whose gradients add up as well. Where the target is x itself, x also reaches

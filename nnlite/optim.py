@@ -66,7 +66,8 @@ class Adam(Optimizer):
         """Raises ValueError if a parameter and its gradient, m or v differ in shape."""
         beta1, beta2 = self.betas
         self.t += 1
-        rate, v_scale = float(self.lr) / (1 - beta1**self.t), 1 / (1 - beta2**self.t)  # rate m = lr m', v_scale v = v'
+        rate = float(self.lr) / (1 - beta1**self.t)  # rate m = lr m'
+        v_scale = 1 / (1 - beta2**self.t)  # v_scale v = v'
         for p, m, v in zip(self.parameters, self.m, self.v):
             shapes = [array.shape for array in (p.data, p.grad, m, v)]
             if len(set(shapes)) > 1:
@@ -83,11 +84,11 @@ class Adam(Optimizer):
             v += (1 - beta2) * g * g
             p -= rate * m / (np.sqrt(v_scale * v) + self.eps)
 
-    _update = accelerated(_update)  # by nnlite/fused.py
+    _update = accelerated(_update)  # by adam_update in nnlite/fused.py
 
 
 def _blocks(arrays):
-    """Arrays of one shape in pieces so small that what a formula makes of them on its way stays in the cache."""
+    """The arrays, of one shape, piece by piece: what is computed in between then stays in the processor's cache."""
     modes = [["readwrite" if array.flags.writeable else "readonly"] for array in arrays]
     with np.nditer(arrays, ["external_loop", "buffered", "zerosize_ok"], modes, buffersize=BLOCK) as pieces:
         yield from pieces
