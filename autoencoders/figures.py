@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from autoencoders.images import to_pixels
-from autoencoders.measurements import scaled_differences
 
 DPI = 100
 IMAGE = 64  # the width and height of an image, in its own pixels
@@ -27,7 +26,7 @@ def reconstruction_figure(originals, reconstructions, errors):
     rows = [("original", originals), ("reconstruction", reconstructions)]
     axes = _picture_grid(title, rows, zoom=2, left=120, foot=LINE)
     for axis, error in zip(axes[1], errors):
-        _write_below(axis, f"{error:.4f}")
+        axis.set_xlabel(f"{error:.4f}", fontsize=9, labelpad=2)
     return axes[0, 0].figure
 
 
@@ -147,26 +146,24 @@ def step_size_figure(curves):
     return axis.figure
 
 
-def latent_scaling_figure(titles, pictures, reference):
-    """Pictures side by side, and under each its signed difference to pictures[reference].
+def latent_scaling_figure(titles, pictures, differences, largest):
+    """Pictures side by side, and under each its difference to the reconstruction.
 
-    titles: N texts of at most two lines; pictures: (N, 12288) in [-1, 1]. In a difference, grey is no change, and a
-    channel is lighter where the picture has more of it; the largest change, which the text under it gives, is
-    drawn as white or black.
+    titles: N texts of at most two lines; pictures, differences: uint8 (N, 64, 64, 3); largest: (N,). In a difference,
+    grey is no change, and a channel is lighter where the picture has more of it; the largest change is white or black.
     """
     title = "What the decoder makes of a code x[0], scaled as a whole\nor in its element k, x[0][k]; length: Euclidean"
-    differences, largest = scaled_differences(pictures, pictures[reference])
-    shown = [image if change else None for image, change in zip(to_pixels(differences), largest)]
+    shown = [image if change else None for image, change in zip(differences, largest)]
     name = "difference to the\nreconstruction,\neach on its own\nscale (grey: none)"
-    rows = [("picture", to_pixels(pictures)), (name, shown)]
+    rows = [("picture", pictures), (name, shown)]
     axes = _picture_grid(title, rows, zoom=3, left=145, heads=[2 * LINE, 0], foot=LINE)
     for axis, text in zip(axes[0], titles):
-        _write_above(axis, text)
+        axis.set_title(text, fontsize=9, pad=4)
     for axis, change in zip(axes[1], largest):
         if change == 0:
             axis.text(0.5, 0.5, "none", ha="center", va="center", fontsize=9)
         else:
-            _write_below(axis, f"white +{change:.2f}, black -{change:.2f}")
+            axis.set_xlabel(f"white +{change:.2f}, black -{change:.2f}", fontsize=9, labelpad=2)
     return axes[0, 0].figure
 
 
@@ -185,7 +182,8 @@ def latent_sheet_figure(pictures, factors, values, changes, columns=12):
     axes = _picture_grid(title, rows, zoom=2, left=50, heads=([3 * LINE] + [0] * (F - 1)) * len(bands))
     for row, band in zip(axes[::F], bands):
         for axis, element in zip(row, band):
-            _write_above(axis, f"x[0][{element}]\n= {values[element]:.2f}\nrms {changes[element]:.3f}")
+            text = f"x[0][{element}]\n= {values[element]:.2f}\nrms {changes[element]:.3f}"
+            axis.set_title(text, fontsize=9, pad=4)
     return axes[0, 0].figure
 
 
@@ -215,14 +213,6 @@ def _picture_grid(title, rows, *, zoom, left, heads=None, foot=0):
             axes[row, column] = axis
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10, labelpad=8)
     return axes
-
-
-def _write_above(axis, text):
-    axis.set_title(text, fontsize=9, pad=4)
-
-
-def _write_below(axis, text):
-    axis.set_xlabel(text, fontsize=9, labelpad=2)
 
 
 def _curves(width, height):

@@ -54,9 +54,10 @@ def run(options, training_set, validation_set):
             titles.append(f"{edit}\n{'length: ' if element is None else ''}{before:.2f} → {after:.2f}")
             pictures[edit], codes[edit] = model.decoder(edited), [before, after]
     shown = np.concatenate(list(pictures.values()))  # (P, D)
-    save_figure(options, "latent_scaling.png", latent_scaling_figure(titles, shown, reference=1))
     differences, largest = scaled_differences(shown, plain[0])  # (P, D), (P,)
-    save_sheet(options, "latent_pictures.png", [to_pixels(shown), to_pixels(differences)])
+    sheet = [to_pixels(shown), to_pixels(differences)]
+    save_figure(options, "latent_scaling.png", latent_scaling_figure(titles, *sheet, largest))
+    save_sheet(options, "latent_pictures.png", sheet)
     save_figure(options, "latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved))
 
     probe = None
