@@ -46,9 +46,10 @@ CLAIMS = (
 )
 
 
-def standard_error(values):
-    """That of the mean of independent values, (N,); nan for one."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+def mean_and_error(values):
+    """[mean, standard error] of independent values, (N,); the error of one value is None."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return [float(np.mean(values)), error]
 
 
 def judge(scores, smallest=0.0):
@@ -57,7 +58,7 @@ def judge(scores, smallest=0.0):
     The verdict is "holds" or "does not hold", or "too small to say" of a mean that is within two standard errors of 0,
     or smaller than `smallest`.
     """
-    mean, error = float(np.mean(scores)), standard_error(scores)
+    mean, error = mean_and_error(scores)
     verdict = "holds" if mean > 0 else "does not hold"
     if not abs(mean) > 2 * error or abs(mean) < smallest:
         verdict = "too small to say"

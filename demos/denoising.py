@@ -4,12 +4,13 @@ import numpy as np
 
 from autoencoders import gaussian_noise
 from autoencoders.architecture import architecture_figure
+from autoencoders.claims import mean_and_error
 from autoencoders.code_space import Comparison
 from autoencoders.figures import curves_figure
 from autoencoders.images import to_features
 from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import SHOWN, Picture, Table, mean_and_error, plus_minus, save_figure, save_results, save_rows
+from demos.output import SHOWN, Picture, Table, plus_minus, save_figure, save_results, save_rows
 from demos.trained import NOISE, trained
 
 JUDGED = 300

@@ -5,22 +5,13 @@ from PIL import Image, ImageFilter
 
 from autoencoders import code_space, code_use
 from autoencoders.architecture import architecture_figure, summary
+from autoencoders.claims import mean_and_error
 from autoencoders.code_space import ADVANTAGES, DISADVANTAGES, conclusion
 from autoencoders.figures import curves_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import (
-    SHOWN,
-    Heading,
-    Picture,
-    Table,
-    mean_and_error,
-    plus_minus,
-    save_figure,
-    save_results,
-    save_rows,
-)
+from demos.output import SHOWN, Heading, Picture, Table, plus_minus, save_figure, save_results, save_rows
 from demos.trained import trained
 
 JUDGED = 300
