@@ -69,7 +69,7 @@ def run(options, training_set, validation_set):
         changed = {name: float(each[0]) for name, each in changes(pictures[edit], plain, original, probe).items()}
         edits[edit] = {"sentence": sentence(edit, changed), "changes": changed}
     originals = to_features(validation_set[:JUDGED])  # (N, D)
-    claims = judge_claims(model, originals, probe=probe)
+    claims = judge_claims(model, originals, probe)
     results = {
         "pictures": [
             {"name": name, "code": codes[name], "largest difference": float(difference)}
