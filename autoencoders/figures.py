@@ -1,6 +1,7 @@
 """The figures: each function returns a matplotlib Figure, and neither shows nor saves it.
 
-Pictures are drawn at a whole multiple of their size, so that every pixel of an image is a square of one colour.
+Pictures are uint8 (N, 64, 64, 3), and drawn at a whole multiple of their size, so that every pixel is a square of one
+colour.
 """
 
 import numpy as np
@@ -18,10 +19,7 @@ TITLE_WIDTH = 560
 
 
 def reconstruction_figure(originals, reconstructions, errors):
-    """Originals above their reconstructions, and under each the error.
-
-    originals, reconstructions: uint8 (N, 64, 64, 3); errors: (N,) mean squared errors.
-    """
+    """Originals above their reconstructions, and under each its mean squared error; errors: (N,)."""
     title = "Validation images and their reconstructions;\nunder each the mean squared error, pixels in [-1, 1]"
     rows = [("original", originals), ("reconstruction", reconstructions)]
     axes = _picture_grid(title, rows, zoom=2, left=120, foot=LINE)
@@ -31,10 +29,7 @@ def reconstruction_figure(originals, reconstructions, errors):
 
 
 def contact_sheet_figure(originals, reconstructions, columns=8):
-    """Many images to the left, and in the same places to the right their reconstructions.
-
-    originals, reconstructions: uint8 (N, 64, 64, 3).
-    """
+    """Many originals to the left, and in the same places to the right their reconstructions."""
     title = f"{len(originals)} validation images, and to the right\nwhat the decoder makes of their codes"
     rows = []
     for start in range(0, len(originals), columns):
@@ -48,10 +43,7 @@ def contact_sheet_figure(originals, reconstructions, columns=8):
 
 
 def learning_curve_figure(history, baselines):
-    """The training and the validation error of each epoch, over the level of each baseline.
-
-    history: a History; baselines: {name: mean squared error}.
-    """
+    """The errors of each epoch of a History, over the level of each of the baselines, {name: mean squared error}."""
     axis = _curves(9, 5.5)
     epochs = np.arange(1, len(history.train_loss) + 1)
     axis.plot(epochs, history.train_loss, "o-", markersize=4, label="training images, mean during the epoch")
@@ -72,10 +64,7 @@ def learning_curve_figure(history, baselines):
 
 
 def picture_rows_figure(title, rows):
-    """Rows of pictures under one another, each named to its left.
-
-    rows: {name: uint8 (N, 64, 64, 3)}; N may differ.
-    """
+    """Rows {name: pictures} under one another, each named to its left; N may differ."""
     return _picture_grid(title, rows.items(), zoom=2, left=190)[0, 0].figure
 
 
@@ -117,10 +106,7 @@ def benchmark_figure(steps, bound):
 
 
 def step_size_figure(curves):
-    """The relative error of a measured derivative against the step h, and why it is a V.
-
-    curves: {way of measuring: (steps, relative errors)}.
-    """
+    """Why the error over the step h is a V; curves: {way of measuring a derivative: (steps, relative errors)}."""
     axis = _curves(9, 5.5)
     for (name, (steps, errors)), marker in zip(curves.items(), "v^."):
         axis.plot(steps, np.maximum(errors, 1e-17), marker=marker, markersize=4, label=name)  # 0 has no logarithm
@@ -149,8 +135,8 @@ def step_size_figure(curves):
 def latent_scaling_figure(titles, pictures, differences, largest):
     """Pictures side by side, and under each its difference to the reconstruction.
 
-    titles: N texts of at most two lines; pictures, differences: uint8 (N, 64, 64, 3); largest: (N,). In a difference,
-    grey is no change, and a channel is lighter where the picture has more of it; the largest change is white or black.
+    titles: N texts of at most two lines; largest: (N,), the largest change, which is white or black. Grey is no change,
+    and a channel is lighter where the picture has more of it.
     """
     title = "What the decoder makes of a code x[0], scaled as a whole\nor in its element k, x[0][k]; length: Euclidean"
     shown = [image if change else None for image, change in zip(differences, largest)]
