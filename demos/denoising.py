@@ -57,7 +57,6 @@ def run(options, training_set, validation_set):
 
 
 def parts(results):
-    """What the terminal, denoising.md and the report say."""
     return [
         Picture("denoising_architecture.png", "The autoencoder, shown noisy images, asked for clean ones"),
         f"Mean squared error against the clean image, {results['images']} validation images, ± standard error; the"

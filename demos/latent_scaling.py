@@ -85,7 +85,6 @@ def run(options, training_set, validation_set):
 
 
 def parts(results):
-    """What the terminal, latent_scaling.md and the report say."""
     edits, read, claims = results["edits"], results["probe_r2"], results["claims"]
     measured = next(iter(edits.values()))["changes"]
     known = [name for name in measured if name in read]

@@ -57,7 +57,6 @@ def _measured(model, validation_set):
 
 
 def parts(results):
-    """What the terminal, posterior_collapse.md and the report say."""
     rows = [
         [name, f"{of['kl total']:.2f}", f"{of['active']} of {of['elements']}", plus_minus(of["error"])]
         for name, of in results["models"].items()

@@ -124,7 +124,6 @@ def _blurred(x):
 
 
 def parts(results):
-    """What the terminal, vae_vs_vanilla.md and the report say."""
     moved = [[name, *map(plus_minus, errors)] for name, errors in results["error of moved codes"].items()]
     sharp = results["high frequencies"]
     nearest = [
