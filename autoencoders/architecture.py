@@ -21,7 +21,7 @@ def summary(model):
     """A text table of the layers: name, layer, output shape for N images, parameters, multiply-adds for one image."""
     rows = [("name", "layer", "output", "parameters", "multiply-adds")]
     totals = [0, 0]
-    for name, layer, width in _layers(model).values():
+    for name, layer, width in _layers(model):
         counts = _parameters(layer), layer.weight.data.size if isinstance(layer, Linear) else 0
         totals = [total + count for total, count in zip(totals, counts)]
         rows.append((name, type(layer).__name__, f"(N, {width})", *(f"{count:,}" for count in counts)))
@@ -38,17 +38,17 @@ def architecture_figure(model, corrupt=None):
     out, on a logarithmic scale. corrupt: a text for what a denoising autoencoder's input goes through, such as
     "noise of std 0.5".
     """
-    layers = _layers(model)
-    encoder, decoder = ([layers[name] for name in layers if name.startswith(part)] for part in ("encoder", "decoder"))
-    D, Z = decoder[-1][2], decoder[0][1].weight.data.shape[1]
+    blocks = {name: _layer_block(name, layer, width) for name, layer, width in _layers(model)}
+    encoder, decoder = ([[blocks[name]] for name in blocks if name.startswith(part)] for part in ("encoder", "decoder"))
+    D, Z = decoder[-1][0].numbers, model.decoder[0].weight.data.shape[1]
     there = [[_Block("x", ["image", f"(N, {D})"], D, GREY)]]
     if corrupt is not None:
         there.append([_Block("corrupt", [corrupt, f"(N, {D})"], D, ORANGE)])
-    there += [[_layer_block(*row, BLUE)] for row in encoder]
+    there += encoder
     noise = None
     if isinstance(model, VAE):
         noise = _Block("noise", [r"$\epsilon \sim N(0, I)$", f"(N, {Z})"], Z, ORANGE)
-        there.append([_layer_block(*layers[name], GREEN) for name in ("mu", "logvar")])
+        there.append([blocks["mu"], blocks["logvar"]])
         there.append([_Block("sampler", [r"$z = \mu + e^{logvar/2} \, \epsilon$"], Z, ORANGE)])
         there.append([_Block("z", ["code", f"(N, {Z})"], Z, GREY)])
         loss = [
@@ -61,20 +61,18 @@ def architecture_figure(model, corrupt=None):
         there.append([_Block("code", [f"(N, {Z})"], Z, GREY)])
         clean = "the clean image" if corrupt is not None else "the image"
         loss = [r"loss = mean of $(\hat{x} - x)^2$", f"mean squared error, against {clean}"]
-    back = [[_layer_block(*row, BLUE)] for row in decoder]
-    back.append([_Block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY)])
+    back = [*decoder, [_Block("x_hat", ["reconstruction", f"(N, {D})"], D, GREY)]]
     name = type(model).__name__ if corrupt is None else f"{type(model).__name__}, trained to denoise"
     return _draw(there, back, noise, loss, f"{name}: {_parameters(model):,} parameters")
 
 
 def _layers(model):
-    """{name: (name, layer, how many numbers it puts out)} of the layers that are not made of others."""
-    layers, width = {}, None
+    """Yield (name, layer, how many numbers it puts out) of the layers that are not made of others."""
     for name, layer in model.named_layers():
+        if isinstance(layer, Linear):
+            width = layer.weight.data.shape[0]
         if layer is not model and not isinstance(layer, Sequential):
-            width = layer.weight.data.shape[0] if isinstance(layer, Linear) else width
-            layers[name] = name, layer, width
-    return layers
+            yield name, layer, width
 
 
 def _parameters(layer):
@@ -88,10 +86,10 @@ class _Block(NamedTuple):
     colour: str
 
 
-def _layer_block(name, layer, width, colour):
+def _layer_block(name, layer, width):
     count = _parameters(layer)
     lines = [type(layer).__name__, f"(N, {width})"] + ([f"{count:,}\nparameters"] if count else [])
-    return _Block(name, lines, width, colour)
+    return _Block(name, lines, width, GREEN if name in ("mu", "logvar") else BLUE)
 
 
 def _draw(there, back, noise, loss, title):

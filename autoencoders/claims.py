@@ -23,10 +23,6 @@ class Claim(NamedTuple):
     sign: int
     share: float = 1.0
 
-    def smallest(self):
-        """The smallest mean score worth a word: a sentence's, if the claim is about a rise or fall as such."""
-        return PHRASES[self.quantity][2] if self.share == 1 else 0.0
-
     def scores(self, edited, plain):
         """(N,), positive where the claim is true; edited, plain: {quantity: (N,)}."""
         return self.sign * (edited[self.quantity] - self.share * plain[self.quantity])
@@ -46,30 +42,31 @@ CLAIMS = (
 )
 
 
-def standard_error(values):
-    """That of the mean of independent values, (N,); nan for one."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+def mean_and_error(values):
+    """[mean, standard error] of independent values, (N,); the error of one value is None."""
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return [float(np.mean(values)), error]
 
 
 def judge(scores, smallest=0.0):
     """{"mean", "standard_error", "verdict"} of the scores (N,) of independent faces, positive where a claim is true.
 
-    The verdict is "holds" or "does not hold", or "too small to say" of a mean that is within two standard errors of 0,
-    or smaller than `smallest`.
+    N > 1. The verdict is "holds" or "does not hold", or "too small to say" of a mean that is within two standard errors
+    of 0, or smaller than `smallest`.
     """
-    mean, error = float(np.mean(scores)), standard_error(scores)
+    mean, error = mean_and_error(scores)
     verdict = "holds" if mean > 0 else "does not hold"
     if not abs(mean) > 2 * error or abs(mean) < smallest:
         verdict = "too small to say"
     return {"mean": mean, "standard_error": error, "verdict": verdict}
 
 
-def judge_claims(model, originals, *, element=0, probe=None):
+def judge_claims(model, originals, probe=None):
     """Judge every claim over the faces `originals`, (N, D): a list of rows, dicts of plain values.
 
-    element: the element that the claims about one element speak of. Elements have no fixed meaning, so a row of
-    theirs also names the element for which the claim holds most, and its mean. probe: a FactorProbe; without one,
-    or if it reads no smile in decoded pictures, the rows about a smile say "not measured".
+    The claims about one element speak of element 0. Elements have no fixed meaning, so a row of theirs also names the
+    element for which the claim holds most, and its mean. probe: a FactorProbe; without one, or if it reads no smile in
+    decoded pictures, the rows about a smile say "not measured".
     """
     codes = model.encoder(originals)  # (N, Z)
     elements = range(codes.shape[1])
@@ -81,12 +78,13 @@ def judge_claims(model, originals, *, element=0, probe=None):
     }
     rows = []
     for claim in CLAIMS:
-        which, edit = (None, "x[0]") if claim.whole else (element, f"x[0][{element}]")
+        which, edit = (None, "x[0]") if claim.whole else (0, "x[0][0]")
         edit += "*5" if claim.factor == 5 else "/5"
         row = {"edit": edit, "claim": claim.text, "verdict": "not measured"}
         if claim.quantity in plain and len(originals) > 1:  # one face has no standard error
             scores = claim.scores(edited[claim.factor, which], plain)
-            row |= judge(scores, claim.smallest()) | {"share_true": float(np.mean(scores > 0))}
+            smallest = PHRASES[claim.quantity][2] if claim.share == 1 else 0.0  # what a sentence would mention
+            row |= judge(scores, smallest) | {"share_true": float(np.mean(scores > 0))}
             if not claim.whole:
                 means = [float(claim.scores(edited[claim.factor, k], plain).mean()) for k in elements]
                 row |= {"best_element": int(np.argmax(means)), "best_mean": max(means)}

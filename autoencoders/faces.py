@@ -81,8 +81,9 @@ def _paint(factors):
 
     # The face, its shadows, and the hair over the forehead.
     _lay(picture, _ellipse(x, y, turn / 4, 0.08, 0.49, 0.64), skin * head)
-    crown = _ellipse(x, y, 0, -0.2, 0.6, 0.58) * _above(y, -0.3 - 0.5 * (x - turn) ** 2 + 0.25 * np.abs(x))
-    _lay(picture, crown, hair * head)
+    hairline = -0.3 - 0.5 * (x - turn) ** 2 + 0.25 * np.abs(x)
+    above = np.clip(0.5 + (hairline - y) * (SIZE / 4), 0, 1)  # over a ramp of two pixels
+    _lay(picture, _ellipse(x, y, 0, -0.2, 0.6, 0.58) * above, hair * head)
 
     # All that follows lies in the middle of the picture: a view of that alone halves the work.
     middle, x, y, head = picture[MIDDLE], x[MIDDLE], y[MIDDLE], head[MIDDLE]
@@ -141,8 +142,3 @@ def _ellipse(x, y, centre_x, centre_y, radius_x, radius_y, softness=1):
 def _band(y, centre, half_width):
     """How much of each pixel lies within `half_width` of `centre`: 0 to 1."""
     return np.clip(0.5 + (half_width - np.abs(y - centre)) * (SIZE / 2), 0, 1)
-
-
-def _above(y, limit):
-    """How much of each pixel lies above the line y = limit: 0 to 1, over a ramp of two pixels."""
-    return np.clip(0.5 + (limit - y) * (SIZE / 4), 0, 1)

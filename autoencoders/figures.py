@@ -1,6 +1,7 @@
 """The figures: each function returns a matplotlib Figure, and neither shows nor saves it.
 
-Pictures are drawn at a whole multiple of their size, so that every pixel of an image is a square of one colour.
+Pictures are uint8 (N, 64, 64, 3), and drawn at a whole multiple of their size, so that every pixel is a square of one
+colour.
 """
 
 import numpy as np
@@ -8,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from autoencoders.images import to_pixels
-from autoencoders.measurements import scaled_differences
 
 DPI = 100
 IMAGE = 64  # the width and height of an image, in its own pixels
@@ -19,23 +19,17 @@ TITLE_WIDTH = 560
 
 
 def reconstruction_figure(originals, reconstructions, errors):
-    """Originals above their reconstructions, and under each the error.
-
-    originals, reconstructions: uint8 (N, 64, 64, 3); errors: (N,) mean squared errors.
-    """
+    """Originals above their reconstructions, and under each its mean squared error; errors: (N,)."""
     title = "Validation images and their reconstructions;\nunder each the mean squared error, pixels in [-1, 1]"
     rows = [("original", originals), ("reconstruction", reconstructions)]
     axes = _picture_grid(title, rows, zoom=2, left=120, foot=LINE)
     for axis, error in zip(axes[1], errors):
-        _write_below(axis, f"{error:.4f}")
+        axis.set_xlabel(f"{error:.4f}", fontsize=9, labelpad=2)
     return axes[0, 0].figure
 
 
 def contact_sheet_figure(originals, reconstructions, columns=8):
-    """Many images to the left, and in the same places to the right their reconstructions.
-
-    originals, reconstructions: uint8 (N, 64, 64, 3).
-    """
+    """Many originals to the left, and in the same places to the right their reconstructions."""
     title = f"{len(originals)} validation images, and to the right\nwhat the decoder makes of their codes"
     rows = []
     for start in range(0, len(originals), columns):
@@ -49,10 +43,7 @@ def contact_sheet_figure(originals, reconstructions, columns=8):
 
 
 def learning_curve_figure(history, baselines):
-    """The training and the validation error of each epoch, over the level of each baseline.
-
-    history: a History; baselines: {name: mean squared error}.
-    """
+    """The errors of each epoch of a History, over the level of each of the baselines, {name: mean squared error}."""
     axis = _curves(9, 5.5)
     epochs = np.arange(1, len(history.train_loss) + 1)
     axis.plot(epochs, history.train_loss, "o-", markersize=4, label="training images, mean during the epoch")
@@ -73,10 +64,7 @@ def learning_curve_figure(history, baselines):
 
 
 def picture_rows_figure(title, rows):
-    """Rows of pictures under one another, each named to its left.
-
-    rows: {name: uint8 (N, 64, 64, 3)}; N may differ.
-    """
+    """Rows {name: pictures} under one another, each named to its left; N may differ."""
     return _picture_grid(title, rows.items(), zoom=2, left=190)[0, 0].figure
 
 
@@ -118,10 +106,7 @@ def benchmark_figure(steps, bound):
 
 
 def step_size_figure(curves):
-    """The relative error of a measured derivative against the step h, and why it is a V.
-
-    curves: {way of measuring: (steps, relative errors)}.
-    """
+    """Why the error over the step h is a V; curves: {way of measuring a derivative: (steps, relative errors)}."""
     axis = _curves(9, 5.5)
     for (name, (steps, errors)), marker in zip(curves.items(), "v^."):
         axis.plot(steps, np.maximum(errors, 1e-17), marker=marker, markersize=4, label=name)  # 0 has no logarithm
@@ -147,26 +132,24 @@ def step_size_figure(curves):
     return axis.figure
 
 
-def latent_scaling_figure(titles, pictures, reference):
-    """Pictures side by side, and under each its signed difference to pictures[reference].
+def latent_scaling_figure(titles, pictures, differences, largest):
+    """Pictures side by side, and under each its difference to the reconstruction.
 
-    titles: N texts of at most two lines; pictures: (N, 12288) in [-1, 1]. In a difference, grey is no change, and a
-    channel is lighter where the picture has more of it; the largest change, which the text under it gives, is
-    drawn as white or black.
+    titles: N texts of at most two lines; largest: (N,), the largest change, which is white or black. Grey is no change,
+    and a channel is lighter where the picture has more of it.
     """
     title = "What the decoder makes of a code x[0], scaled as a whole\nor in its element k, x[0][k]; length: Euclidean"
-    differences, largest = scaled_differences(pictures, pictures[reference])
-    shown = [image if change else None for image, change in zip(to_pixels(differences), largest)]
+    shown = [image if change else None for image, change in zip(differences, largest)]
     name = "difference to the\nreconstruction,\neach on its own\nscale (grey: none)"
-    rows = [("picture", to_pixels(pictures)), (name, shown)]
+    rows = [("picture", pictures), (name, shown)]
     axes = _picture_grid(title, rows, zoom=3, left=145, heads=[2 * LINE, 0], foot=LINE)
     for axis, text in zip(axes[0], titles):
-        _write_above(axis, text)
+        axis.set_title(text, fontsize=9, pad=4)
     for axis, change in zip(axes[1], largest):
         if change == 0:
             axis.text(0.5, 0.5, "none", ha="center", va="center", fontsize=9)
         else:
-            _write_below(axis, f"white +{change:.2f}, black -{change:.2f}")
+            axis.set_xlabel(f"white +{change:.2f}, black -{change:.2f}", fontsize=9, labelpad=2)
     return axes[0, 0].figure
 
 
@@ -185,7 +168,8 @@ def latent_sheet_figure(pictures, factors, values, changes, columns=12):
     axes = _picture_grid(title, rows, zoom=2, left=50, heads=([3 * LINE] + [0] * (F - 1)) * len(bands))
     for row, band in zip(axes[::F], bands):
         for axis, element in zip(row, band):
-            _write_above(axis, f"x[0][{element}]\n= {values[element]:.2f}\nrms {changes[element]:.3f}")
+            text = f"x[0][{element}]\n= {values[element]:.2f}\nrms {changes[element]:.3f}"
+            axis.set_title(text, fontsize=9, pad=4)
     return axes[0, 0].figure
 
 
@@ -215,14 +199,6 @@ def _picture_grid(title, rows, *, zoom, left, heads=None, foot=0):
             axes[row, column] = axis
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10, labelpad=8)
     return axes
-
-
-def _write_above(axis, text):
-    axis.set_title(text, fontsize=9, pad=4)
-
-
-def _write_below(axis, text):
-    axis.set_xlabel(text, fontsize=9, labelpad=2)
 
 
 def _curves(width, height):

@@ -1,7 +1,6 @@
 """Images: a .npy file or a folder of pictures, mapped and not loaded, and mini-batches of it for a model.
 
-Pictures are uint8 (N, 64, 64, 3). A model sees them channel-first,
-flattened to (N, 12288), and scaled to [-1, 1].
+Pictures are uint8 (N, 64, 64, 3). A model sees them channel-first, flattened to (N, 12288), and scaled to [-1, 1].
 """
 
 import hashlib
@@ -110,9 +109,8 @@ def load_images(path=None, *, count=None, rng=None, quiet=False):
     `path` (the first ones by default). quiet: no bar on stderr, where a terminal sees how far a folder is decoded.
 
     A file is memory-mapped: none of it is read here, and nothing in it is ever unpickled. The pictures of a folder
-    and its subfolders (JPEG, PNG, WebP, BMP) are turned upright, laid on white where they are transparent, cropped
-    to the central square, resized to 64 x 64 and kept in a .npy file in the user's cache folder, which is used
-    again until a file is added, removed or changed. `unreadable` of the result names what could not be read.
+    and its subfolders (JPEG, PNG, WebP, BMP), as read_picture() reads them, are kept in a .npy file in the user's cache
+    folder until a file is added, removed or changed. `unreadable` of the result names what could not be read.
 
     Raises OSError if `path` cannot be opened, and ValueError, naming it, if it is not as described or none of a
     folder's pictures can be read.

@@ -58,13 +58,14 @@ def measure(pictures, originals, probe=None):
     """What can be seen in each picture: {quantity: (N,)}.
 
     pictures, originals: (N, D); the originals are needed for the distance of the skin's colour alone. Contrast and
-    slope are those of the smoothed picture, where the noise that a decoder leaves on single pixels counts for little.
+    slope are those of each pixel's mean with its neighbours, where the noise that a decoder leaves counts for little.
     probe: a FactorProbe, whose factors are added. QUANTITIES says what each of the others is.
     """
     levels = (pictures.reshape(-1, 3, 64, 64) + 1) * 127.5  # (N, 3, 64, 64)
     red, green, blue = levels.mean(axis=(2, 3)).T  # (N,) each
     luma = np.einsum("nchw,c->nhw", levels, [0.299, 0.587, 0.114])  # (N, 64, 64), that of ITU-R BT.601
-    smooth = _smoothed(luma)  # (N, 64, 64)
+    padded = np.pad(luma, ((0, 0), (1, 1), (1, 1)), mode="edge")  # (N, 66, 66)
+    smooth = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).mean(axis=(3, 4))  # (N, 64, 64)
     slope = np.hypot(*np.gradient(smooth, axis=(1, 2)))  # (N, 64, 64)
     background, face = levels[:, :, BACKGROUND].mean(axis=2), levels[FACE].mean(axis=(2, 3))  # (N, 3) each
     original_levels = (originals.reshape(-1, 3, 64, 64) + 1) * 127.5
@@ -84,12 +85,6 @@ def measure(pictures, originals, probe=None):
         "skin distance": np.linalg.norm(skin - original_skin, axis=1),
     }
     return measured if probe is None else measured | probe.read(pictures)
-
-
-def _smoothed(luma):
-    """Each pixel's mean with its eight neighbours, (N, 64, 64); beyond an edge, the edge goes on."""
-    padded = np.pad(luma, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).mean(axis=(3, 4))
 
 
 def changes(edited, plain, originals, probe=None):

@@ -1,5 +1,6 @@
 """Demonstrations: a module each; `python -m demos` runs them all.
 
 A demo with results, such as denoising.py, has run(), which measures, draws and makes a dict of them, and parts(), which
-says in reading order what they mean. Named in DEMOS of report.py, and as a place in report.html, it is in the report.
+says in reading order what they mean, to the terminal, denoising.md and the report. In DEMOS of report.py, and as a
+place in report.html, it is in the report.
 """

@@ -4,12 +4,13 @@ import numpy as np
 
 from autoencoders import gaussian_noise
 from autoencoders.architecture import architecture_figure
+from autoencoders.claims import mean_and_error
 from autoencoders.code_space import Comparison
 from autoencoders.figures import curves_figure
 from autoencoders.images import to_features
 from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import SHOWN, Picture, Table, mean_and_error, plus_minus, save_figure, save_results, save_rows
+from demos.output import SHOWN, Picture, Table, plus_minus, save_figure, save_results, save_rows
 from demos.trained import NOISE, trained
 
 JUDGED = 300
@@ -56,7 +57,6 @@ def run(options, training_set, validation_set):
 
 
 def parts(results):
-    """What the terminal, denoising.md and the report say."""
     return [
         Picture("denoising_architecture.png", "The autoencoder, shown noisy images, asked for clean ones"),
         f"Mean squared error against the clean image, {results['images']} validation images, ± standard error; the"

@@ -42,10 +42,16 @@ def run(options, training_set, validation_set):
     scan, moved = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, F, D), (Z,)
     second = 1 + int(np.argmax(moved[1:])) if options.element is None else options.element
 
+    probe = None
+    if options.data is None and options.validation is None:  # faces whose factors are known; other ones, to fit it
+        images, factors = make_faces(PROBE_FACES, np.random.default_rng((options.seed, 1)))
+        probe = FactorProbe(to_features(images), factors, model)
+
     plain = model.decoder(code)  # (1, D)
     length = float(np.linalg.norm(code))
     titles = ["original", f"reconstruction\nlength of x[0]: {length:.2f}"]
     pictures, codes = {"original": original, "reconstruction": plain}, {"original": [], "reconstruction": [length]}
+    edits = {}
     for element in (0, second, None):
         for sign, factor in (("*", 5), ("/", 1 / 5)):
             edited = scale_code(code, factor, element)
@@ -53,22 +59,17 @@ def run(options, training_set, validation_set):
             before, after = (float(np.linalg.norm(c) if element is None else c[0, element]) for c in (code, edited))
             titles.append(f"{edit}\n{'length: ' if element is None else ''}{before:.2f} → {after:.2f}")
             pictures[edit], codes[edit] = model.decoder(edited), [before, after]
+            changed = {name: float(each[0]) for name, each in changes(pictures[edit], plain, original, probe).items()}
+            edits[edit] = {"sentence": sentence(edit, changed), "changes": changed}
     shown = np.concatenate(list(pictures.values()))  # (P, D)
-    save_figure(options, "latent_scaling.png", latent_scaling_figure(titles, shown, reference=1))
     differences, largest = scaled_differences(shown, plain[0])  # (P, D), (P,)
-    save_sheet(options, "latent_pictures.png", [to_pixels(shown), to_pixels(differences)])
+    sheet = [to_pixels(shown), to_pixels(differences)]
+    save_figure(options, "latent_scaling.png", latent_scaling_figure(titles, *sheet, largest))
+    save_sheet(options, "latent_pictures.png", sheet)
     save_figure(options, "latent_sheet.png", latent_sheet_figure(scan, list(SCALES), code[0], moved))
 
-    probe = None
-    if options.data is None and options.validation is None:  # faces whose factors are known; other ones, to fit it
-        images, factors = make_faces(PROBE_FACES, np.random.default_rng((options.seed, 1)))
-        probe = FactorProbe(to_features(images), factors, model)
-    edits = {}
-    for edit in list(pictures)[2:]:
-        changed = {name: float(each[0]) for name, each in changes(pictures[edit], plain, original, probe).items()}
-        edits[edit] = {"sentence": sentence(edit, changed), "changes": changed}
     originals = to_features(validation_set[:JUDGED])  # (N, D)
-    claims = judge_claims(model, originals, probe=probe)
+    claims = judge_claims(model, originals, probe)
     results = {
         "pictures": [
             {"name": name, "code": codes[name], "largest difference": float(difference)}
@@ -84,7 +85,6 @@ def run(options, training_set, validation_set):
 
 
 def parts(results):
-    """What the terminal, latent_scaling.md and the report say."""
     edits, read, claims = results["edits"], results["probe_r2"], results["claims"]
     measured = next(iter(edits.values()))["changes"]
     known = [name for name in measured if name in read]

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from autoencoders.claims import standard_error
 from autoencoders.figures import picture_rows_figure
 from autoencoders.images import to_pixels
 from demos.settings import say
@@ -69,11 +68,6 @@ def _aligned(heads, rows):
     lines = [heads, ["-" * width for width in widths], *rows]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in padded)
-
-
-def mean_and_error(values):
-    """[mean, standard error] of independent values, (N,); the error of one value is None."""
-    return [float(np.mean(values)), standard_error(values) if len(values) > 1 else None]
 
 
 def plus_minus(measured, form=".4f", error_form=".5f"):

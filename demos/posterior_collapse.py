@@ -6,10 +6,11 @@ the mean of ||x - x_hat||^2: up to a constant, VAE.loss with sigma2 = D / 2 and 
 """
 
 from autoencoders import VAE, code_use
+from autoencoders.claims import mean_and_error
 from autoencoders.images import to_features
 from autoencoders.training import reconstruction_errors
 from demos import settings
-from demos.output import SHOWN, Picture, Table, mean_and_error, plus_minus, save_results, save_rows
+from demos.output import SHOWN, Picture, Table, plus_minus, save_results, save_rows
 from demos.trained import trained
 from nnlite import ReLU, Sequential
 
@@ -56,7 +57,6 @@ def _measured(model, validation_set):
 
 
 def parts(results):
-    """What the terminal, posterior_collapse.md and the report say."""
     rows = [
         [name, f"{of['kl total']:.2f}", f"{of['active']} of {of['elements']}", plus_minus(of["error"])]
         for name, of in results["models"].items()

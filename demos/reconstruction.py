@@ -63,7 +63,6 @@ def _pca_errors(fitted, validation_set, components):
 
 
 def parts(results):
-    """What the terminal, reconstruction.md and the report say."""
     return [
         f"Measured over {results['images']} validation images; PCA is fitted on {results['fitted']:,} training images:",
         Table(["mean squared error", "pixels in [-1, 1]"], errors(results)),

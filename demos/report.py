@@ -105,17 +105,13 @@ def page(results, folder):
         "command": results["command"],
         "seconds": f"{results['seconds']:.1f}",
     }
-    places = {name: html(each, folder) for name, each in parts.items()}
+    places = {name: "\n".join(_html(part, folder) for part in each) for name, each in parts.items()}
     places |= {name: escape(text) for name, text in texts.items()}
     return Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).substitute(places)
 
 
-def html(parts, folder):
-    """The parts of output.py as HTML, with the pictures in `folder` in it."""
-    return "\n".join(_html(part, folder) for part in parts)
-
-
 def _html(part, folder):
+    """A part, of those in output.py, as HTML, with its pictures, which are in `folder`, in it."""
     match part:
         case str():
             return f"<p>{escape(part)}</p>"

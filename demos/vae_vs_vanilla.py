@@ -5,22 +5,13 @@ from PIL import Image, ImageFilter
 
 from autoencoders import code_space, code_use
 from autoencoders.architecture import architecture_figure, summary
+from autoencoders.claims import mean_and_error
 from autoencoders.code_space import ADVANTAGES, DISADVANTAGES, conclusion
 from autoencoders.figures import curves_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import squared_errors
 from demos import settings
-from demos.output import (
-    SHOWN,
-    Heading,
-    Picture,
-    Table,
-    mean_and_error,
-    plus_minus,
-    save_figure,
-    save_results,
-    save_rows,
-)
+from demos.output import SHOWN, Heading, Picture, Table, plus_minus, save_figure, save_results, save_rows
 from demos.trained import trained
 
 JUDGED = 300
@@ -60,8 +51,8 @@ def run(options, training_set, validation_set):
         "vanilla, fitted normal": vanilla.decoder(code_space.fitted_samples(codes, len(x), rng)),
         "VAE, N(0, I)": vae.decode(prior),
     }
-    sets = {f"halfway, {name}": decode(code_space.midpoints(codes)) for name, (codes, decode) in spaces.items()}
-    sets["halfway, pixels"] = code_space.midpoints(x)
+    between = spaces | {"pixels": (x, lambda pixels: pixels)}  # a blend of pixels, to compare with
+    sets = {f"halfway, {name}": decode(code_space.midpoints(codes)) for name, (codes, decode) in between.items()}
     sets |= {f"sample, {name}": pictures for name, pictures in samples.items()}
     sets |= {"another real image": x, "the same, blurred": _blurred(x), "the mean image": real.mean(axis=0)[None]}
     distance = {name: code_space.nearest_distance(pictures, real) for name, pictures in sets.items()}  # (N,) each
@@ -101,8 +92,7 @@ def run(options, training_set, validation_set):
     title = "Validation images and their reconstructions"
     save_rows(options, "vae_reconstruction.png", title, {"original": x, **reconstructions})
     weights = np.linspace(0, 1, SHOWN)[:, None].astype(np.float32)
-    rows = {name: decode(codes[:1] * (1 - weights) + codes[1:2] * weights) for name, (codes, decode) in spaces.items()}
-    rows["pixels"] = x[:1] * (1 - weights) + x[1:2] * weights
+    rows = {name: decode(codes[:1] * (1 - weights) + codes[1:2] * weights) for name, (codes, decode) in between.items()}
     save_rows(options, "vae_interpolation.png", "From one validation image's code to another's", rows)
     rows = {f"{name}, k = {k}": pictures for name, each in moved.items() for k, pictures in zip(STEPS, each)}
     save_rows(options, "vae_moved.png", "Codes moved by noise of k standard deviations", rows)
@@ -133,7 +123,6 @@ def _blurred(x):
 
 
 def parts(results):
-    """What the terminal, vae_vs_vanilla.md and the report say."""
     moved = [[name, *map(plus_minus, errors)] for name, errors in results["error of moved codes"].items()]
     sharp = results["high frequencies"]
     nearest = [

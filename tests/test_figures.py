@@ -3,7 +3,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from autoencoders import History, figures
-from autoencoders.images import to_features
+from autoencoders.images import to_features, to_pixels
+from autoencoders.measurements import scaled_differences
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ FIGURES = {
     "contact sheet": lambda images: figures.contact_sheet_figure(images[:3], images[:3], columns=2),
     "rows": lambda images: figures.picture_rows_figure("title", {"three images": images[:3], "one image": images[:1]}),
     "latent scaling": lambda images: figures.latent_scaling_figure(
-        ["one", "two", "three", "four\n1 → 5"], to_features(images), reference=1
+        ["one", "two", "three", "four\n1 → 5"], images, images, largest=[1, 0, 0.5, 2]
     ),
     "latent sheet": lambda images: figures.latent_sheet_figure(
         to_features(images)[:3, None].repeat(2, axis=1),
@@ -89,7 +90,9 @@ def test_the_learning_curve_shows_both_errors_and_the_baselines(images):
 def test_a_difference_is_grey_where_nothing_changed_and_lighter_where_the_picture_has_more():
     pictures = np.zeros((2, 12288), np.float32)
     pictures[1, :2] = 0.5, -0.25  # red of the first two pixels
-    figure = figures.latent_scaling_figure(["reference", "edited"], pictures, reference=0)
+    differences, largest = scaled_differences(pictures, pictures[0])
+    shown = to_pixels(pictures), to_pixels(differences)
+    figure = figures.latent_scaling_figure(["reference", "edited"], *shown, largest)
     difference = pixels_of(figure.axes[3], drawn(figure))[1::3, 1::3]  # the middle of each 3 x 3 square
     assert difference[0, 1, 0] == 64 and difference[1, 1, 0] == 128 and difference[1, 0, 1] == 128
     assert "white +0.50, black -0.50" in texts(figure)
