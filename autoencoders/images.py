@@ -35,7 +35,7 @@ _LEVELS = (2 * np.arange(256) / 255 - 1).astype(np.float32)  # what each of the 
 
 def take_levels(images, rows, levels):
     """levels[images[rows]], channel-first: images uint8 (N, H, W, C), rows (n,), levels (256,) -> (n, C * H * W)."""
-    return levels[np.moveaxis(images[rows], -1, 1)].reshape(len(rows), images[0].size)
+    return levels[np.moveaxis(images[rows], -1, 1)].reshape(len(rows), math.prod(images.shape[1:]))
 
 
 take_levels = accelerated(take_levels)  # by nnlite/fused.py

@@ -1,27 +1,43 @@
 """What a denoising autoencoder has to undo: train(..., corrupt=gaussian_noise(0.5)) shows it noisy images.
 
 Vincent et al., "Extracting and composing robust features with denoising autoencoders", ICML 2008. Each function
-returns a corruption: corrupt(x, rng) -> noisy x, a new array of the shape and dtype of x.
+is a corruption: corrupt(x, rng) -> noisy x, a new array of the shape and dtype of x. Its repr says all that it does.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
 
-def gaussian_noise(std):
+@dataclass(frozen=True)
+class gaussian_noise:
     """Add noise from N(0, std^2) to every value; pixels are in [-1, 1], and noisy ones may leave that range.
 
     Raises ValueError if std is negative.
     """
-    if not std >= 0:
-        raise ValueError(f"gaussian_noise: std is {std}, wanted 0 or more")
-    return lambda x, rng: x + np.asarray(std, x.dtype) * rng.standard_normal(x.shape, x.dtype)
+
+    std: float
+
+    def __post_init__(self):
+        if not self.std >= 0:
+            raise ValueError(f"gaussian_noise: std is {self.std}, wanted 0 or more")
+
+    def __call__(self, x, rng):
+        return x + np.asarray(self.std, x.dtype) * rng.standard_normal(x.shape, x.dtype)
 
 
-def masking_noise(share):
+@dataclass(frozen=True)
+class masking_noise:
     """Set each value to 0, which is mid-grey, with the probability `share`.
 
     Raises ValueError if share is not in [0, 1].
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"masking_noise: share is {share}, wanted 0 to 1")
-    return lambda x, rng: np.where(rng.random(x.shape, np.float32) < share, np.zeros((), x.dtype), x)
+
+    share: float
+
+    def __post_init__(self):
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"masking_noise: share is {self.share}, wanted 0 to 1")
+
+    def __call__(self, x, rng):
+        return np.where(rng.random(x.shape, np.float32) < self.share, np.zeros((), x.dtype), x)

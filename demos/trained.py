@@ -40,6 +40,8 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
     NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
     """
     if build is None:
+        if extra:
+            raise TypeError(f"trained: found {', '.join(extra)} for {name!r}, wanted a name of its own, with build=")
         build, extra = MODELS[name]
     _, rng = settings.generators(options)
     model = build(rng=rng)
@@ -126,7 +128,7 @@ def _settings(options, training_set, validation_set, model, extra):
         "seed": options.seed,
         "backend": options.backend,
         "model": repr(model),
-        "train": {name: value for name, value in extra.items() if not callable(value)},  # SOURCE tells of others
+        "train": {name: repr(value) if callable(value) else value for name, value in extra.items()},
         "source": SOURCE,
     }
 

@@ -13,7 +13,7 @@ from conftest import SMALL
 from matplotlib.figure import Figure
 from PIL import Image
 
-from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, training
+from autoencoders import VAE, FCNAutoencoder, ImageSet, gaussian_noise, load_images, training
 from autoencoders.images import to_features
 from demos import benchmark, denoising, gradients, latent_scaling, race, reconstruction, settings
 from demos.output import markdown
@@ -219,6 +219,18 @@ def test_weights_of_another_loss_are_not_reused(train, capsys):
     for beta in (1.0, 64.0):
         train(demo=lambda *given, beta=beta: trained("vae", *given, build=build, beta=beta))
         assert "trained in" in capsys.readouterr().err
+
+
+def test_weights_of_another_corruption_are_not_reused(train, capsys):
+    for std, expected in ((0.1, "trained in"), (0.1, "reused"), (5, "trained in")):
+        corrupt = gaussian_noise(std)
+        train(demo=lambda *given, c=corrupt: trained("mine", *given, build=small_fcn, corrupt=c))
+        assert expected in capsys.readouterr().err
+
+
+def test_a_model_of_all_demos_is_not_trained_another_way_under_its_name(train):
+    with pytest.raises(TypeError, match="found corrupt for 'fcn', wanted a name of its own, with build="):
+        train(demo=lambda *given: trained("fcn", *given, corrupt=gaussian_noise(0.5)))
 
 
 def test_the_record_holds_settings_and_history(small_run):
