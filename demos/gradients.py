@@ -13,17 +13,15 @@ from demos.output import save_figure
 from demos.planted_bugs import BUGS, FEATURES, N
 from nnlite import GradcheckError, Linear, ReLU, Sequential, Tanh, gradcheck, kl_divergence, mse_loss
 
+BREAK = (
+    "--break",
+    {"dest": "bug", "metavar": "NAME", "choices": BUGS},
+    f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
+)
+
 
 def main(argv=None):
-    parser = settings.parser("python -m demos.gradients", __doc__)
-    parser.add_argument(
-        "--break",
-        dest="bug",
-        metavar="NAME",
-        choices=BUGS,
-        help=f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
-    )
-    options = settings.parse(parser, argv)
+    options = settings.parse("python -m demos.gradients", __doc__, argv, [BREAK])
     with settings.one_line_of_errors(options.prog):
         if options.bug is None:
             settings.make_folder(options)
