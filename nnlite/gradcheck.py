@@ -240,12 +240,9 @@ class _Subject:
         self.layer, self.x, self.method, self.step = layer, x, method, step
         self.title = type(layer).__name__
         self.parameters = {}  # by name; one that several layers share, by its first
-        self.owners = {"input": self.title, ALL: self.title}
-        owners = dict(layer.named_layers())
         for name, parameter in layer.named_parameters():
             if parameter not in self.parameters.values():
-                owner = owners[name.rpartition(".")[0]]
-                self.parameters[name], self.owners[name] = parameter, type(owner).__name__
+                self.parameters[name] = parameter
         arrays = self.arrays(x)
         self.before = {name: array.copy() for name, array in arrays.items()}
         self.earlier = _draw_like(x, rng)
@@ -451,7 +448,8 @@ def _compare(subject, name, gradients, slope):
     checked = f"{len(difference)} of {sizes.get(name, sum(sizes.values()))}"
     found = (subject.moves[name][worst][0][1], analytic[worst], slope.value[worst])
     scale = _error_scale(slope)
-    return Row(name, difference[worst] / scale, *found, scale, subject.owners[name], checked)
+    owner = dict(subject.layer.named_layers())[name.rpartition(".")[0]]  # of the input, the whole: its name is ""
+    return Row(name, difference[worst] / scale, *found, scale, type(owner).__name__, checked)
 
 
 def _error_scale(slope):
