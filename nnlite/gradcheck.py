@@ -21,6 +21,7 @@ If a gradient is wrong, the error shows a table of all of them, and what hints.p
 """
 
 import copy
+import functools
 import inspect
 from typing import NamedTuple
 
@@ -190,10 +191,15 @@ def _check(layer, x, method, rng, tolerance, step):
 def _find_wrong_layer(subject, method, rng, tolerance, step):
     """Of a model, which layer is to blame: each is checked by itself, at the input that it gets in the model."""
     inputs, layers = {}, {}
+
+    def recording(name, forward, /, x, *others, **named):
+        inputs[name] = np.copy(x)
+        return forward(x, *others, **named)
+
     for name, each in subject.layer.named_layers():
         if each is not subject.layer and each not in layers.values():
             layers[name] = each
-            each.forward = _recording_input(each.forward, name, inputs)
+            each.forward = functools.partial(recording, name, each.forward)
     subject.layer(subject.x.copy())
     for each in layers.values():
         del each.forward
@@ -208,16 +214,6 @@ def _find_wrong_layer(subject, method, rng, tolerance, step):
         except Exception:  # it takes more than x, or other x than float64: it cannot be checked alone
             continue
     return ["each layer is right by itself: look at how they are put together"] if 0 < right == len(inputs) else []
-
-
-def _recording_input(forward, name, inputs):
-    """forward, but what it gets is kept in inputs[name]."""
-
-    def recorded(x, *others, **named):
-        inputs[name] = np.copy(x)
-        return forward(x, *others, **named)
-
-    return recorded
 
 
 def _accepts(layer, x):
