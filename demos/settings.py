@@ -22,8 +22,8 @@ EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 24, 5, 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 
-def _number(convert, smallest, largest, wanted):
-    """What makes a number of an option's text, for argparse."""
+def _number(metavar, convert, smallest, largest, wanted):
+    """What argparse is told of an option whose value is a number."""
 
     def read(text):
         try:
@@ -34,20 +34,17 @@ def _number(convert, smallest, largest, wanted):
             raise argparse.ArgumentTypeError(f"found {text!r}, wanted {wanted}")
         return value
 
-    return read
+    return {"metavar": metavar, "type": read}
 
 
-_positive = _number(int, 1, math.inf, "a whole number, 1 or more")
-_natural = _number(int, 0, math.inf, "a whole number, 0 or more")
-_element = _number(int, 1, LATENT_FEATURES - 1, f"a whole number, 1 to {LATENT_FEATURES - 1}")
-_seconds = _number(float, 0, sys.float_info.max, "a number of seconds, 0 or more")
-
+COUNT = _number("N", int, 1, math.inf, "a whole number, 1 or more")
+_SEED = _number("N", int, 0, math.inf, "a whole number, 0 or more") | {"default": 0}
+_ELEMENT = _number("N", int, 1, LATENT_FEATURES - 1, f"a whole number, 1 to {LATENT_FEATURES - 1}")
+_SECONDS = _number("SECONDS", float, 0, sys.float_info.max, "a number of seconds, 0 or more") | {"default": 60}
 FLAG, _PATH = {"action": "store_true"}, {"metavar": "PATH"}
-COUNT, _SEED, _ELEMENT = ({"metavar": "N", "type": kind} for kind in (_positive, _natural, _element))
-_SECONDS = {"metavar": "SECONDS", "type": _seconds, "default": 60}
 _OF_ALL = (
     ("--out", {"metavar": "FOLDER", "type": Path, "default": "out"}, "folder to write to (default: %(default)s)"),
-    ("--seed", _SEED | {"default": 0}, "seed of all random numbers (default: %(default)s)"),
+    ("--seed", _SEED, "seed of all random numbers (default: %(default)s)"),
     ("--quiet", FLAG, "print results and errors alone"),
 )
 _OF_TRAINING = (
@@ -138,8 +135,7 @@ def make_folder(options):
     """Make the output folder, and see that files can be written there."""
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=options.out):
-            pass
+        tempfile.TemporaryFile(dir=options.out).close()
     except OSError as error:
         fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
 
