@@ -96,8 +96,7 @@ def _errors_by_step(seed):
         rng = np.random.default_rng(seed)
         model = Sequential(Linear(6, 5, rng=rng, dtype=dtype), Tanh(), Linear(5, 3, rng=rng, dtype=dtype))
         x = rng.standard_normal((4, 6))
-        settings = {"method": method, "dtype": dtype, "tolerance": np.inf}
-        reports = [gradcheck(model, x, step=step, **settings) for step in steps]
+        reports = [gradcheck(model, x, method=method, tolerance=np.inf, step=step, dtype=dtype) for step in steps]
         return steps, [max(row.relative_error for row in report.rows) for report in reports]
 
     return {
