@@ -4,7 +4,6 @@ Each contender has a process of its own. They take turns, so that what disturbs 
 after each turn, in which its threads fall asleep. A ratio is the median of the ratios of one round.
 """
 
-import functools
 import importlib.util
 import os
 import tempfile
@@ -20,6 +19,7 @@ from demos.contenders import CONTENDERS, NAIVE, OURS
 from demos.environment import processor, versions
 from demos.output import Table, save_figure, save_results
 from demos.race import PRODUCTS, Race
+from demos.settings import COUNT
 from nnlite import use_backend
 from nnlite.backend import current_backend
 
@@ -34,13 +34,14 @@ FCN_SIZES = ((12288, 512), (512, 24), (24, 512), (512, 12288))  # (in, out) of t
 
 
 def main(argv=None):
-    parser = settings.parser("python -m demos.benchmark", __doc__)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    add = functools.partial(parser.add_argument, metavar="N", type=settings.positive)
-    add("--batch-sizes", nargs="+", default=[64, 128, 256, 512], help="of the training step (default: 64 128 256 512)")
-    add("--rounds", default=7, help="turns of each contender at each batch size (default: %(default)s)")
-    add("--threads", default=cores, help="of each contender (default: %(default)s, one a core)")
-    options = settings.parse(parser, argv)
+    several = COUNT | {"nargs": "+", "default": [64, 128, 256, 512]}
+    more = (
+        ("--batch-sizes", several, "of the training step (default: 64 128 256 512)"),
+        ("--rounds", COUNT | {"default": 7}, "turns of each contender at each batch size (default: %(default)s)"),
+        ("--threads", COUNT | {"default": cores}, "of each contender (default: %(default)s, one a core)"),
+    )
+    options = settings.parse("python -m demos.benchmark", __doc__, argv, more)
     with use_backend("numba"):
         if current_backend() != "numba":
             settings.fail(options.prog, "found no Numba that compiles, wanted it for nnlite")

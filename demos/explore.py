@@ -138,15 +138,16 @@ class Explorer:
 
     def interpolate(self, weight):
         """The code `weight` of the way from the image's to that of the other one."""
-        self.weight = float(weight)  # a NumPy float64 would make the code one
-        way = f"{self.weight:.0%} of the way from the code of image {self.number} to that of image {self.other_number}"
-        code = (1 - self.weight) * self.plain_code + self.weight * self.space.encode(self.other)
-        self._begin(code, way if self.weight > 0 else None)
+        weight = float(weight)  # a NumPy float64 would make the code one
+        way = f"{weight:.0%} of the way from the code of image {self.number} to that of image {self.other_number}"
+        code = (1 - weight) * self.plain_code + weight * self.space.encode(self.other)
+        self._begin(code, way if weight > 0 else None)
+        self.weight = weight
 
     def set_element(self, element, value):
+        self.element = element
         code = self.code.copy()
         code[0, element] = value
-        self.element = element
         self._edit(code)
 
     def scale(self, factor, element=None):
@@ -162,14 +163,10 @@ class Explorer:
     def _begin(self, code, source):
         """A code to edit. source: a text, what it is; None: it is that of the image."""
         self.start, self.source = code, source
-        self._decode(code)
+        self._edit(code)
 
     def _edit(self, code):
-        self.weight = 0.0
-        self._decode(code)
-
-    def _decode(self, code):
-        self.code = code
+        self.code, self.weight = code, 0.0
         self.picture = self.space.decode(code)  # (1, D)
 
     def said(self):

@@ -13,17 +13,15 @@ from demos.output import save_figure
 from demos.planted_bugs import BUGS, FEATURES, N
 from nnlite import GradcheckError, Linear, ReLU, Sequential, Tanh, gradcheck, kl_divergence, mse_loss
 
+BREAK = (
+    "--break",
+    {"dest": "bug", "metavar": "NAME", "choices": BUGS},
+    f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
+)
+
 
 def main(argv=None):
-    parser = settings.parser("python -m demos.gradients", __doc__)
-    parser.add_argument(
-        "--break",
-        dest="bug",
-        metavar="NAME",
-        choices=BUGS,
-        help=f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
-    )
-    options = settings.parse(parser, argv)
+    options = settings.parse("python -m demos.gradients", __doc__, argv, [BREAK])
     with settings.one_line_of_errors(options.prog):
         if options.bug is None:
             settings.make_folder(options)
@@ -98,8 +96,7 @@ def _errors_by_step(seed):
         rng = np.random.default_rng(seed)
         model = Sequential(Linear(6, 5, rng=rng, dtype=dtype), Tanh(), Linear(5, 3, rng=rng, dtype=dtype))
         x = rng.standard_normal((4, 6))
-        settings = {"method": method, "dtype": dtype, "tolerance": np.inf}
-        reports = [gradcheck(model, x, step=step, **settings) for step in steps]
+        reports = [gradcheck(model, x, method=method, tolerance=np.inf, step=step, dtype=dtype) for step in steps]
         return steps, [max(row.relative_error for row in report.rows) for report in reports]
 
     return {

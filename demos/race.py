@@ -85,11 +85,11 @@ class Worker:
 
     def step(self, batch, times):
         [x] = self._batches(batch, 1)
-        return _times(lambda: self._step(x), times)
+        return timeit.repeat(lambda: self._step(x), number=1, repeat=times)
 
     def infer(self, batch, times):
         [x] = self._batches(batch, 1)
-        return _times(lambda: self._reconstruct(x), times)
+        return timeit.repeat(lambda: self._reconstruct(x), number=1, repeat=times)
 
     def products(self, batch, times):
         """`times` lists of the times of the five large products of a step: PRODUCTS.
@@ -107,7 +107,7 @@ class Worker:
             lambda: multiply(grad_y.T, h, out=grad_V),
             lambda: multiply(grad_y, V),
         )
-        return np.transpose([_times(product, times) for product in products]).tolist()
+        return np.transpose([timeit.repeat(product, number=1, repeat=times) for product in products]).tolist()
 
     def limits(self):
         from demos import roofline
@@ -140,10 +140,6 @@ class TrainWorker(Worker):
         images = self._images.subset(np.resize(np.arange(len(self._images)), steps * batch))
         settings = {"epochs": 1, "batch_size": batch, "lr": LR, "validation": images.sample(1)}
         return train(model, images, rng=rng, corrupt=corrupt, **settings)
-
-
-def _times(function, runs):
-    return timeit.repeat(function, number=1, repeat=runs)
 
 
 def main():

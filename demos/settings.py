@@ -22,8 +22,8 @@ EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 24, 5, 1000
 LATENT_FEATURES = 24  # FCNAutoencoder's default
 
 
-def _number(convert, smallest, largest, wanted):
-    """What makes a number of an option's text, for argparse."""
+def _number(metavar, convert, smallest, largest, wanted):
+    """What argparse is told of an option whose value is a number."""
 
     def read(text):
         try:
@@ -34,28 +34,25 @@ def _number(convert, smallest, largest, wanted):
             raise argparse.ArgumentTypeError(f"found {text!r}, wanted {wanted}")
         return value
 
-    return read
+    return {"metavar": metavar, "type": read}
 
 
-positive = _number(int, 1, math.inf, "a whole number, 1 or more")
-_natural = _number(int, 0, math.inf, "a whole number, 0 or more")
-_element = _number(int, 1, LATENT_FEATURES - 1, f"a whole number, 1 to {LATENT_FEATURES - 1}")
-_seconds = _number(float, 0, sys.float_info.max, "a number of seconds, 0 or more")
-
+COUNT = _number("N", int, 1, math.inf, "a whole number, 1 or more")
+_SEED = _number("N", int, 0, math.inf, "a whole number, 0 or more") | {"default": 0}
+_ELEMENT = _number("N", int, 1, LATENT_FEATURES - 1, f"a whole number, 1 to {LATENT_FEATURES - 1}")
+_SECONDS = _number("SECONDS", float, 0, sys.float_info.max, "a number of seconds, 0 or more") | {"default": 60}
 FLAG, _PATH = {"action": "store_true"}, {"metavar": "PATH"}
-_COUNT, _SEED, _ELEMENT = ({"metavar": "N", "type": kind} for kind in (positive, _natural, _element))
-_SECONDS = {"metavar": "SECONDS", "type": _seconds, "default": 60}
 _OF_ALL = (
     ("--out", {"metavar": "FOLDER", "type": Path, "default": "out"}, "folder to write to (default: %(default)s)"),
-    ("--seed", _SEED | {"default": 0}, "seed of all random numbers (default: %(default)s)"),
+    ("--seed", _SEED, "seed of all random numbers (default: %(default)s)"),
     ("--quiet", FLAG, "print results and errors alone"),
 )
 _OF_TRAINING = (
     ("--data", _PATH, "images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)"),
     ("--validation", _PATH, "images to validate on (default: a tenth of the data, never trained on)"),
-    ("--epochs", _COUNT, f"passes over the images (default: {EPOCHS})"),
-    ("--batch-size", _COUNT | {"default": 64}, "images in a step (default: %(default)s)"),
-    ("--images", _COUNT, f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"),
+    ("--epochs", COUNT, f"passes over the images (default: {EPOCHS})"),
+    ("--batch-size", COUNT | {"default": 64}, "images in a step (default: %(default)s)"),
+    ("--images", COUNT, f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"),
     ("--element", _ELEMENT, "element to scale beside element 0 (default: that which changes the picture most)"),
     ("--checkpoint-every", _SECONDS, "time between two saves of a training's state (default: %(default)s)"),
     ("--resume", FLAG, "go on with the training that was interrupted in the folder of --out, with the same settings"),
@@ -66,10 +63,9 @@ _OF_TRAINING = (
 def start(prog, description, argv, *demos, more=(), hidden=("--element",)):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other.
 
-    more: (name, kind, help) of options that this program has beside the shared ones. hidden: names of shared ones that
-    change nothing here: they are taken, as another demo's command may hold them, but --help leaves them out.
+    more, hidden: see parse(); shared options that change nothing here are hidden.
     """
-    options = parse(parser(prog, description, (*_OF_TRAINING, *more), hidden), argv)
+    options = parse(prog, description, argv, (*_OF_TRAINING, *more), hidden)
     backend = ["NNLITE_BACKEND=numpy"] if options.backend == "numpy" else []
     options.command = shlex.join([*backend, *prog.split(), *(sys.argv[1:] if argv is None else argv)])
     options.started = time.monotonic()
@@ -84,31 +80,26 @@ def start(prog, description, argv, *demos, more=(), hidden=("--element",)):
             demo(options, training_set, validation_set)
 
 
-def parser(prog, description, more=(), hidden=()):
-    """An ArgumentParser with what every demo has, --out, --seed and --quiet, and `more`; see start()."""
-    wide = functools.partial(argparse.HelpFormatter, max_help_position=22, width=110)
-    parser = _Parser(prog=prog, description=description, formatter_class=wide, allow_abbrev=False)
-    for name, kind, text in (*_OF_ALL, *more):
-        parser.add_argument(name, **kind, help=argparse.SUPPRESS if name in hidden else text)
-    return parser
+def parse(prog, description, argv, more=(), hidden=()):
+    """The options as an argparse.Namespace, with the names of the program and of the matrix `backend`.
 
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        fail(self.prog, message)
-
-
-def parse(parser, argv):
-    """The options as an argparse.Namespace, with the names of the program and of the matrix `backend`."""
+    more: (name, kind, help) of options beside --out, --seed and --quiet. hidden: names of those that are taken, as
+    another demo's command may hold them, but that --help leaves out.
+    """
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold bytes that are no text
         stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    wide = functools.partial(argparse.HelpFormatter, max_help_position=22, width=110)
+    parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=wide, allow_abbrev=False)
+    parser.error = functools.partial(fail, prog)
+    for name, kind, text in (*_OF_ALL, *more):
+        parser.add_argument(name, **kind, help=argparse.SUPPRESS if name in hidden else text)
     options = parser.parse_args(argv)
-    options.prog = parser.prog
+    options.prog = prog
     logging.getLogger("nnlite").setLevel(logging.ERROR if options.quiet else logging.WARNING)
     try:
         options.backend = current_backend()
     except ValueError as error:
-        fail(options.prog, error)
+        fail(prog, error)
     return options
 
 
@@ -144,8 +135,7 @@ def make_folder(options):
     """Make the output folder, and see that files can be written there."""
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=options.out):
-            pass
+        tempfile.TemporaryFile(dir=options.out).close()
     except OSError as error:
         fail(options.prog, f"--out {options.out}: found {error.strerror}, wanted a folder to write in")
 

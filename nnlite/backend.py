@@ -40,8 +40,6 @@ else:
 
     event.register("numba:compile", _Announcement())
 
-BACKENDS = ("numba", "numpy")
-
 _one_caller = threading.Lock()  # some of the thread pools that Numba can use end the process if two threads call them
 _chosen = None  # what use_backend() set; None leaves the choice to the environment
 
@@ -105,8 +103,8 @@ def current_backend():
 
 
 def _check(name, where):
-    if name not in BACKENDS:
-        raise ValueError(f"{where}: found {name!r}, wanted one of {', '.join(BACKENDS)}")
+    if name not in ("numba", "numpy"):
+        raise ValueError(f"{where}: found {name!r}, wanted one of numba, numpy")
 
 
 @functools.cache

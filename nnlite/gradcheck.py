@@ -21,6 +21,7 @@ If a gradient is wrong, the error shows a table of all of them, and what hints.p
 """
 
 import copy
+import functools
 import inspect
 from typing import NamedTuple
 
@@ -190,10 +191,15 @@ def _check(layer, x, method, rng, tolerance, step):
 def _find_wrong_layer(subject, method, rng, tolerance, step):
     """Of a model, which layer is to blame: each is checked by itself, at the input that it gets in the model."""
     inputs, layers = {}, {}
+
+    def recording(name, forward, /, x, *others, **named):
+        inputs[name] = np.copy(x)
+        return forward(x, *others, **named)
+
     for name, each in subject.layer.named_layers():
         if each is not subject.layer and each not in layers.values():
             layers[name] = each
-            each.forward = _recording_input(each.forward, name, inputs)
+            each.forward = functools.partial(recording, name, each.forward)
     subject.layer(subject.x.copy())
     for each in layers.values():
         del each.forward
@@ -208,16 +214,6 @@ def _find_wrong_layer(subject, method, rng, tolerance, step):
         except Exception:  # it takes more than x, or other x than float64: it cannot be checked alone
             continue
     return ["each layer is right by itself: look at how they are put together"] if 0 < right == len(inputs) else []
-
-
-def _recording_input(forward, name, inputs):
-    """forward, but what it gets is kept in inputs[name]."""
-
-    def recorded(x, *others, **named):
-        inputs[name] = np.copy(x)
-        return forward(x, *others, **named)
-
-    return recorded
 
 
 def _accepts(layer, x):
@@ -240,12 +236,9 @@ class _Subject:
         self.layer, self.x, self.method, self.step = layer, x, method, step
         self.title = type(layer).__name__
         self.parameters = {}  # by name; one that several layers share, by its first
-        self.owners = {"input": self.title, ALL: self.title}
-        owners = dict(layer.named_layers())
         for name, parameter in layer.named_parameters():
             if parameter not in self.parameters.values():
-                owner = owners[name.rpartition(".")[0]]
-                self.parameters[name], self.owners[name] = parameter, type(owner).__name__
+                self.parameters[name] = parameter
         arrays = self.arrays(x)
         self.before = {name: array.copy() for name, array in arrays.items()}
         self.earlier = _draw_like(x, rng)
@@ -451,7 +444,8 @@ def _compare(subject, name, gradients, slope):
     checked = f"{len(difference)} of {sizes.get(name, sum(sizes.values()))}"
     found = (subject.moves[name][worst][0][1], analytic[worst], slope.value[worst])
     scale = _error_scale(slope)
-    return Row(name, difference[worst] / scale, *found, scale, subject.owners[name], checked)
+    owner = dict(subject.layer.named_layers())[name.rpartition(".")[0]]  # of the input, the whole: its name is ""
+    return Row(name, difference[worst] / scale, *found, scale, type(owner).__name__, checked)
 
 
 def _error_scale(slope):

@@ -46,7 +46,6 @@ import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 _features = numba.config.CPU_FEATURES  # None, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME sets it
@@ -148,11 +147,9 @@ def fma(typing, a, b, c):
     """a * b + c, lane by lane, rounded once"""
 
     def generate(context, builder, signature, args):
-        kind = args[0].type
+        kind = ir.FunctionType(_llvm(a), [_llvm(a)] * 3)
         name = f"llvm.fma.v{a.lanes}f{a.dtype.bitwidth}"
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name), args
-        )
+        return builder.call(builder.module.declare_intrinsic(name, fnty=kind), args)
 
     return a(a, b, c), generate
 
@@ -172,9 +169,8 @@ def prefetch(typing, array, i):
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
         place = builder.bitcast(_place(context, builder, signature.args[0], *args, Vector(array.dtype)), byte)
         read, keep, data = word(0), word(3), word(1)
-        builder.call(
-            cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, read, keep, data]
-        )
+        function = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
+        builder.call(function, [place, read, keep, data])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
