@@ -138,8 +138,8 @@ class TrainWorker(Worker):
     def _train(self, batch, steps, corrupt=None):
         model, rng = FCNAutoencoder(rng=np.random.default_rng(0)), np.random.default_rng(batch)
         images = self._images.subset(np.resize(np.arange(len(self._images)), steps * batch))
-        settings = {"epochs": 1, "batch_size": batch, "lr": LR, "validation": images.sample(1)}
-        return train(model, images, rng=rng, corrupt=corrupt, **settings)
+        arguments = {"epochs": 1, "batch_size": batch, "lr": LR, "validation": images.sample(1)}
+        return train(model, images, rng=rng, corrupt=corrupt, **arguments)
 
 
 def main():

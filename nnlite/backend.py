@@ -1,7 +1,8 @@
 """The backend switch: the few functions that take most of the time run in Numba, or as they are written, in NumPy.
 
-Every formula stands once, in NumPy, where a reader looks for it. A line beneath it, `f = accelerated(f)`, lets the
-function of the same name in matmul.py or fused.py take its place.
+Every formula stands once, in NumPy, where a reader looks for it. A line beneath it, `f = accelerated(f)`, lets its Numba
+version, of matmul.py or fused.py, take its place. To try another formula, run with NNLITE_BACKEND=numpy: else the Numba
+version goes on computing the old one.
 """
 
 import functools
@@ -20,7 +21,7 @@ try:
 except Exception as error:  # missing, or broken in one of many ways
     _obstacle = f"Numba cannot be imported ({error})"
 else:
-    _NUMBA = {
+    _NUMBA = {  # by the __qualname__ of what they compute in its place
         "matmul": matmul,
         "tanh_and_slope": fused.tanh_and_slope,
         "mse_loss": fused.mse_loss,

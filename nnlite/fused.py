@@ -1,6 +1,6 @@
 """Element-wise functions in Numba: each makes one pass over memory of what NumPy makes several of, on all threads.
 
-What each computes stands, in NumPy, under the same name in layers.py, losses.py, optim.py and autoencoders/images.py.
+What each computes stands, in NumPy, in layers.py, losses.py, optim.py and autoencoders/images.py.
 Each returns NotImplemented for arguments that it does not take: see accelerated() in backend.py.
 """
 
