@@ -1,8 +1,8 @@
 """The backend switch: the few functions that take most of the time run in Numba, or as they are written, in NumPy.
 
-Every formula stands once, in NumPy, where a reader looks for it. A line beneath it, `f = accelerated(f)`, lets its Numba
-version, of matmul.py or fused.py, take its place. To try another formula, run with NNLITE_BACKEND=numpy: else the Numba
-version goes on computing the old one.
+Every formula stands once, in NumPy, where a reader looks for it. A line beneath it, `f = accelerated(f)`, lets its
+Numba version, of matmul.py or fused.py, take its place. To try another formula, run with NNLITE_BACKEND=numpy: else the
+Numba version goes on computing the old one.
 """
 
 import functools
