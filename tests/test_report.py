@@ -479,6 +479,7 @@ def browser(tmp_path_factory):
     browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_browser_shows_the_report_within_its_window_and_asks_nobody_for_anything(browser, small_run, width, scheme):
@@ -487,6 +488,7 @@ def test_a_browser_shows_the_report_within_its_window_and_asks_nobody_for_anythi
     assert bright == (scheme == "light")
 
 
+@pytest.mark.slow
 def test_on_a_phone_the_verdicts_are_in_sight(browser, small_run):
     browser.open(small_run.folder / "report.html", 360, "light")
     cells = "document.querySelectorAll('[aria-label=verdict] td:first-child')"
@@ -494,12 +496,14 @@ def test_on_a_phone_the_verdicts_are_in_sight(browser, small_run):
     assert browser.evaluate(f"{right}.length") == 10 and browser.evaluate(f"Math.max(...{right})") < 360
 
 
+@pytest.mark.slow
 def test_on_a_desktop_nothing_needs_to_be_scrolled(browser, small_run):
     browser.open(small_run.folder / "report.html", 1280, "light")
     cut = "[...document.querySelectorAll('.table, .mat')].filter(each => each.scrollWidth > each.clientWidth)"
     assert browser.evaluate(f"{cut}.length") == 0
 
 
+@pytest.mark.slow
 def test_what_scrolls_is_a_named_region_that_the_keyboard_reaches(browser, small_run):
     browser.open(small_run.folder / "report.html", 360, "light")
     wider = "[...document.querySelectorAll('body *')].filter(each => getComputedStyle(each).overflowX == 'auto')"
@@ -516,6 +520,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", WRONG)
 def test_what_is_wrong_with_a_page_is_found(browser, tmp_path, fault):
     (tmp_path / "wrong.html").write_text(f"<!DOCTYPE html><body style='margin: 0'>{fault}")
