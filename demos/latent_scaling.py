@@ -138,7 +138,7 @@ def _caption(picture, edits):
         of = "The element" if "][" in name else "Length of the code"
         said.append(f"{of}: {' → '.join(f'{value:.2f}' for value in code)}.")
     if largest:
-        said.append(f"Largest difference: {largest:.2f}.")
+        said.append(f"Largest difference to the reconstruction: {largest:.2f}.")
     return " ".join(said)
 
 

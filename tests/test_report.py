@@ -214,7 +214,10 @@ def sentences(results):
         f" {' → '.join(f'{value:.2f}' for value in picture['code'])}."
         for picture in scaled["pictures"]
     }
-    largest = {each["name"]: f"Largest difference: {each['largest difference']:.2f}." for each in scaled["pictures"]}
+    largest = {
+        each["name"]: f"Largest difference to the reconstruction: {each['largest difference']:.2f}."
+        for each in scaled["pictures"]
+    }
     return [
         f"Trained on {run['trained on']}: {run['training images']:,} images, {run['validation images']:,} others to"
         f" validate on; epochs: {run['epochs']}.",
