@@ -23,11 +23,11 @@ def scale_code(code, factor, element=None):
 def scan_elements(decoder, code, scales):
     """Decode `code`, one code (1, Z), with each element times each of S scales.
 
-    Returns (pictures, changes): pictures (Z, S, D); changes (Z,), for each element the root mean square, over
+    Returns (pictures, moved): pictures (Z, S, D); moved (Z,), for each element the root mean square, over
     scales and pixels, of the difference to the picture of the code as it is.
     """
     Z = code.shape[1]
     codes = np.concatenate([scale_code(code, scale, element) for element in range(Z) for scale in scales])
     pictures = decoder(codes).reshape(Z, len(scales), -1)  # (Z, S, D)
-    changes = np.sqrt(np.mean((pictures - decoder(code)) ** 2, axis=(1, 2)))  # (Z,)
-    return pictures, changes
+    moved = np.sqrt(np.mean((pictures - decoder(code)) ** 2, axis=(1, 2)))  # (Z,)
+    return pictures, moved

@@ -153,22 +153,22 @@ def latent_scaling_figure(titles, pictures, differences, largest):
     return axes[0, 0].figure
 
 
-def latent_sheet_figure(pictures, factors, values, changes, columns=12):
-    """Every element of one code, times each factor: a column of pictures an element, in the order of `changes`.
+def latent_sheet_figure(pictures, scales, values, moved, columns=12):
+    """Every element of one code, times each of S scales: a column of pictures an element, in the order of `moved`.
 
-    pictures: (Z, F, 12288) in [-1, 1]; factors: F texts; values: (Z,) the elements; changes: (Z,) the root mean
-    square change of the picture over the factors. A band of the sheet holds `columns` elements.
+    pictures: (Z, S, 12288) in [-1, 1]; scales: S texts; values: (Z,) the elements; moved: (Z,) the root mean square
+    change of the picture over the scales. A band of the sheet holds `columns` elements.
     """
     title = (
         "Each element of a code, scaled; sorted by how far that\nmoves the picture: rms over factors, pixels in [-1, 1]"
     )
-    Z, F = pictures.shape[:2]
-    bands = np.split(np.argsort(-changes), range(columns, Z, columns))  # the elements of each
-    rows = [(factor, to_pixels(pictures[band, k])) for band in bands for k, factor in enumerate(factors)]
-    axes = _picture_grid(title, rows, zoom=2, left=50, heads=([3 * LINE] + [0] * (F - 1)) * len(bands))
-    for row, band in zip(axes[::F], bands):
+    Z, S = pictures.shape[:2]
+    bands = np.split(np.argsort(-moved), range(columns, Z, columns))  # the elements of each
+    rows = [(scale, to_pixels(pictures[band, k])) for band in bands for k, scale in enumerate(scales)]
+    axes = _picture_grid(title, rows, zoom=2, left=50, heads=([3 * LINE] + [0] * (S - 1)) * len(bands))
+    for row, band in zip(axes[::S], bands):
         for axis, element in zip(row, band):
-            text = f"x[0][{element}]\n= {values[element]:.2f}\nrms {changes[element]:.3f}"
+            text = f"x[0][{element}]\n= {values[element]:.2f}\nrms {moved[element]:.3f}"
             axis.set_title(text, fontsize=9, pad=4)
     return axes[0, 0].figure
 

@@ -39,7 +39,7 @@ def run(options, training_set, validation_set):
     model, _ = trained("fcn", options, training_set, validation_set)
     original = to_features(validation_set[:1])  # (1, D)
     code = model.encoder(original)  # (1, Z)
-    scan, moved = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, F, D), (Z,)
+    scan, moved = scan_elements(model.decoder, code, list(SCALES.values()))  # (Z, S, D), (Z,)
     second = 1 + int(np.argmax(moved[1:])) if options.element is None else options.element
 
     probe = None

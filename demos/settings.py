@@ -19,7 +19,7 @@ from autoencoders.images import EMBEDDED_COUNT, unreadable_files
 from nnlite.backend import current_backend
 
 EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 24, 5, 1000
-LATENT_FEATURES = 24  # FCNAutoencoder's default
+ELEMENTS = 24  # of a code: FCNAutoencoder's default
 
 
 def _number(metavar, convert, smallest, largest, wanted):
@@ -39,7 +39,7 @@ def _number(metavar, convert, smallest, largest, wanted):
 
 COUNT = _number("N", int, 1, math.inf, "a whole number, 1 or more")
 _SEED = _number("N", int, 0, math.inf, "a whole number, 0 or more") | {"default": 0}
-_ELEMENT = _number("N", int, 1, LATENT_FEATURES - 1, f"a whole number, 1 to {LATENT_FEATURES - 1}")
+_ELEMENT = _number("N", int, 1, ELEMENTS - 1, f"a whole number, 1 to {ELEMENTS - 1}")
 _SECONDS = _number("SECONDS", float, 0, sys.float_info.max, "a number of seconds, 0 or more") | {"default": 60}
 FLAG, _PATH = {"action": "store_true"}, {"metavar": "PATH"}
 _OF_ALL = (

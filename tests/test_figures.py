@@ -42,7 +42,7 @@ FIGURES = {
         to_features(images)[:3, None].repeat(2, axis=1),
         ["/5", "x5"],
         values=np.arange(3),
-        changes=np.array([0.1, 0.3, 0.2]),
+        moved=np.array([0.1, 0.3, 0.2]),
         columns=2,
     ),
     "learning curve": lambda images: figures.learning_curve_figure(
