@@ -164,8 +164,6 @@ def _numbers(state):
     return {
         "epoch": state.epoch,
         "step": state.step,
-        "adam.t": state.optimizer.t,
-        "sigma2": state.sigma2,
         "means": state.means,
         "history": state.history.curves(),
         "generator": state.rng.bit_generator.state,
@@ -183,23 +181,20 @@ def _restore(state, numbers, arrays):
     steps = math.ceil(len(state.images) / state.arguments["batch_size"])
     if not (type(epoch) is type(step) is int and 0 <= epoch <= state.arguments["epochs"] and 0 <= step <= steps):
         raise ValueError(f"epoch {epoch!r}, step {step!r}")
-    if numbers["adam.t"] != epoch * steps + step:
-        raise ValueError(f"step {numbers['adam.t']} of Adam in epoch {epoch}, step {step}")
     curves = state.history.curves()
     if history.keys() != curves.keys() or not means.keys() <= {"train_loss", "kl"}:
         raise ValueError("other names in the history")
-    if any(len(values) not in (0, epoch) for values in history.values()) or len(history["validation_loss"]) < epoch:
+    lengths = {name: len(values) for name, values in history.items()}
+    if not lengths["train_loss"] == lengths["validation_loss"] == epoch or not {*lengths.values()} <= {0, epoch}:
         raise ValueError(f"a history that is not of {epoch} epochs")
     for values in (*history.values(), [*means.values()]):
         if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
             raise ValueError("a history of other than finite numbers")
-    if (sigma2 := numbers["sigma2"]) != state.sigma2 and not 0 < sigma2 < math.inf:
-        raise ValueError(f"sigma2 {sigma2}")
     if not np.array_equal(np.sort(arrays["order"]), np.arange(len(state.images))):
         raise ValueError("an order that is not one of the images")
     state.rng.bit_generator.state = numbers["generator"]
-    state.epoch, state.step, state.means, state.sigma2 = epoch, step, means, sigma2
-    state.optimizer.t = numbers["adam.t"]
+    state.epoch, state.step, state.means = epoch, step, means
+    state.optimizer.t = epoch * steps + step
     for name, values in curves.items():
         values[:] = history[name]
     for name, array in _arrays(state).items():

@@ -65,14 +65,16 @@ def train(
     arguments = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "corrupt": corrupt is not None}
     arguments |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup}
     state = TrainingState(model, optimizer, rng, images, validation, arguments)
-    if isinstance(model, VAE):
-        state.sigma2 = 1.0 if sigma2 is None else float(sigma2)  # a np.float64 would make the gradients float64
-        Z = model.decoder[0].weight.data.shape[1]
-
     with checkpoint.attached(state) if checkpoint else contextlib.nullcontext(), _bar(state, quiet) as bar:
         for epoch in range(state.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
             optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
+            if isinstance(model, VAE):
+                current_beta = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
+                current_sigma2 = 1.0 if sigma2 is None else float(sigma2)  # a np.float64 would make float64 gradients
+                if sigma2 is None and epoch > 0:
+                    current_sigma2 = state.history.train_loss[-1]  # the minimiser of the loss: see VAE.loss
+                Z = model.decoder[0].weight.data.shape[1]
             if state.step == 0:  # else the epoch was begun before the checkpoint
                 state.order = rng.permutation(len(images))
             for x in images.subset(state.order[state.step * batch_size :]).batches(batch_size):  # (N, D)
@@ -80,15 +82,14 @@ def train(
                 optimizer.zero_grad()
                 if isinstance(model, VAE):
                     noise = rng.standard_normal((len(x), Z), x.dtype)  # (N, Z)
-                    current_beta = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
-                    _, reconstruction, kl = model.loss(shown, noise, target=x, sigma2=state.sigma2, beta=current_beta)
+                    _, reconstruction, kl = model.loss(shown, noise, target=x, sigma2=current_sigma2, beta=current_beta)
                     # Times 2 sigma2 / D, the loss is the mean squared error + 2 sigma2 / D beta KL + a constant. Its
                     # scale then stays as it is when sigma2 falls; Adam, whose averages lag behind, would otherwise
                     # take larger steps.
-                    scale = 2 * state.sigma2 / x.shape[1]
+                    scale = 2 * current_sigma2 / x.shape[1]
                     model.backward(scale, input_grad=False)
                     # reconstruction = D / (2 sigma2) error + D/2 log(2 pi sigma2), solved for the mean squared error
-                    loss = scale * reconstruction - state.sigma2 * np.log(2 * np.pi * state.sigma2)
+                    loss = scale * reconstruction - current_sigma2 * np.log(2 * np.pi * current_sigma2)
                     state.count_step(len(x), train_loss=float(loss), kl=float(kl))
                 else:
                     loss, grad = mse_loss(model.forward(shown), x)  # (), (N, D)
@@ -101,8 +102,8 @@ def train(
                     checkpoint.save_if_due()
             state.require_finite()
             state.end_epoch(float(reconstruction_errors(model, validation).mean()))
-            if isinstance(model, VAE) and sigma2 is None:
-                state.sigma2 = state.history.train_loss[-1]  # the minimiser of the loss: see VAE.loss
+            if isinstance(model, VAE):
+                state.history.sigma2.append(current_sigma2)
             if checkpoint:
                 checkpoint.save_if_due()
     return state.history
@@ -133,8 +134,7 @@ class TrainingState:
     """All that changes while a model is trained, which is what a checkpoint keeps.
 
     epoch and step: how many epochs are done, and how many steps of the one that has begun. order: that of the images
-    in it. means: what the history will hold of it, summed so far. sigma2: of a VAE. arguments: those of train(), which
-    do not change.
+    in it. means: what the history will hold of it, summed so far. arguments: those of train(), which do not change.
     """
 
     def __init__(self, model, optimizer, rng, images, validation, arguments):
@@ -142,7 +142,7 @@ class TrainingState:
         self.images, self.validation = images, validation
         self.epoch = self.step = 0
         self.order = np.arange(len(images))
-        self.means, self.sigma2, self.arguments = {}, None, arguments
+        self.means, self.arguments = {}, arguments
         self.history = History(best_weights=model.state_dict())
 
     def position(self):
@@ -161,8 +161,6 @@ class TrainingState:
             self.require_finite("the validation loss")
         if validation_loss < min(self.history.validation_loss, default=math.inf):
             self.history.best_weights = self.model.state_dict()
-        if self.sigma2 is not None:
-            self.history.sigma2.append(self.sigma2)
         for name, value in (self.means | {"validation_loss": validation_loss}).items():
             getattr(self.history, name).append(value)
         self.epoch, self.step, self.means = self.epoch + 1, 0, {}

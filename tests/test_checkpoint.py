@@ -279,14 +279,16 @@ FORGED = {
     "half an epoch": ({"epoch": 0.5}, "epoch 0.5, step 2"),
     "text for an epoch": ({"epoch": "x"}, "epoch 'x', step 2"),
     "a step in decimals": ({"step": 2.0}, "epoch 0, step 2.0"),
-    "Adam elsewhere": ({"adam.t": -1}, "step -1 of Adam"),
     "another mean": ({"means": {"foo": 1}}, "other names in the history"),
     "text for a mean": ({"means": {"train_loss": "abc"}}, "finite numbers"),
     "nan for a mean": ({"means": {"train_loss": math.nan}}, "finite numbers"),
     "a mean of what is measured later": ({"means": {"validation_loss": 1.0}}, "other names in the history"),
     "a longer history": ({"history": {"train_loss": [1.0], "validation_loss": [], "kl": [], "sigma2": []}}, "0 epochs"),
+    "a history without its losses": (
+        {"epoch": 1, "history": {"train_loss": [], "validation_loss": [1.0], "kl": [], "sigma2": []}},
+        "a history that is not of 1 epochs",
+    ),
     "a history of text": ({"history": {"train_loss": "a", "validation_loss": [], "kl": [], "sigma2": []}}, "0 epochs"),
-    "a negative sigma2": ({"sigma2": -1}, "sigma2 -1"),
     "another generator": ({"generator": {"bit_generator": "MT19937"}}, "found no intact"),
     "no generator": ({"generator": None}, "found no intact"),
     "escape codes": (
