@@ -1,7 +1,7 @@
 """What a denoising autoencoder has to undo: train(..., corrupt=gaussian_noise(0.5)) shows it noisy images.
 
-Vincent et al., "Extracting and composing robust features with denoising autoencoders", ICML 2008. Each function
-is a corruption: corrupt(x, rng) -> noisy x, a new array of the shape and dtype of x. Its repr says all that it does.
+Vincent et al., "Extracting and composing robust features with denoising autoencoders", ICML 2008. Each makes a
+corruption: corrupt(x, rng) -> noisy x, a new array of the shape and dtype of x. Its repr tells it from every other.
 """
 
 from dataclasses import dataclass
