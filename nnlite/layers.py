@@ -51,7 +51,7 @@ class Parameter:
 
     @grad.setter
     def grad(self, array):  # also called by grad += array
-        self._grad, self._zeros_due = array, False
+        self._grad, self._zeros_due = np.asarray(array), False  # of a number, NumPy's sum of a 0-d array
 
     def zero_grad(self):
         self._zeros_due = True
@@ -80,8 +80,8 @@ class Layer:
 
     _cache = None
 
-    def __call__(self, x):
-        return self.forward(x)
+    def __call__(self, *inputs):
+        return self.forward(*inputs)
 
     def _from_forward(self):
         if self._cache is None:

@@ -1,0 +1,152 @@
+"""What backward must keep to whatever the numbers are: write nowhere, add up, be linear in its upstream gradient."""
+
+import contextlib
+import inspect
+
+import numpy as np
+
+ALIKE, ROUNDING = 1e-9, 1e-13  # differences that rounding may make, in proportion to an entry and to the largest
+SCALES = -(2.0**40), 2.0**-40  # which are exact, and beyond any threshold at which gradients are clipped or dropped
+
+
+def gradients_of_two(subject):
+    """(first, mean, faults): what one backward says, the mean of it and a second, and what is amiss before that."""
+    faults, upstream, (inputs, parameters) = [], subject.upstream.copy(), subject.given
+
+    def look_for_writes(who):
+        for at, (array, earlier) in enumerate(zip(subject.inputs, inputs)):
+            if isinstance(array, np.ndarray) and not np.array_equal(array, earlier, equal_nan=array.dtype.kind == "f"):
+                faults.append(f"{who} writes to {f'others[{at - 1}]' if at else 'x'}, which is not its own")
+        for name, data in parameters.items():
+            if not np.array_equal(subject.parameters[name].data, data):
+                faults.append(f"{who} writes to {name}, which is not its own")
+
+    subject.zero_grad()
+    output = np.array(subject.layer.forward(*subject.inputs))
+    look_for_writes("forward")
+    if output.dtype != subject.dtype:
+        faults.append(f"forward turns {subject.dtype} into {output.dtype}")
+    elif not np.isfinite(output).all():
+        faults.append(f"forward gives {output[~np.isfinite(output)][0]} for this x")
+    elif not np.array_equal(output, subject.output):
+        faults.append("forward gives two outputs for one x: it draws random numbers, or changes its own state")
+    if faults:
+        return None, None, faults
+    try:
+        first = subject.collect(subject.layer.backward(upstream))
+    except Exception as error:
+        return None, None, [f"backward raised {error!r}"]
+    look_for_writes("backward")
+    if not np.array_equal(upstream, subject.upstream):
+        faults.append("backward writes to grad_output, which is not its own")
+    for name in [*subject.positions, *subject.parameters]:
+        label = f"the gradient of the {name}" if name in subject.positions else f"{name}.grad"
+        faults += [f"{label} {fault}" for fault in gradient_faults(first.get(name), subject.array(name))]
+    if faults:
+        return None, None, faults
+    try:
+        second = subject.collect(subject.layer.backward(upstream))
+    except Exception as error:
+        return None, None, [f"a second backward raised {error!r}"]
+    subject.forward()
+    faults = [
+        f"forward changes {name}.grad, to which backward adds"
+        for name, parameter in subject.parameters.items()
+        if not np.array_equal(parameter.grad, second[name])
+    ]
+    for name, gradient in second.items():
+        second[name] = (first[name] + gradient) / 2 if name in subject.positions else gradient / 2
+    return first, second, faults
+
+
+def gradient_faults(gradient, array):
+    """Yield what keeps a gradient from being one of this array."""
+    if gradient is None or gradient.dtype == object:
+        yield "is None, wanted an array"
+    elif gradient.shape != array.shape:
+        advice = (
+            ": sum it over the batch" if gradient.ndim == array.ndim + 1 and gradient.shape[1:] == array.shape else ""
+        )
+        advice = ": is it transposed?" if gradient.ndim > 1 and gradient.shape == array.shape[::-1] else advice
+        yield f"has shape {gradient.shape}, wanted {array.shape}{advice}"
+    elif gradient.dtype != array.dtype:
+        yield f"is {gradient.dtype}, wanted {array.dtype}"
+    elif not np.isfinite(gradient).all():
+        yield f"holds {gradient[~np.isfinite(gradient)][0]}"
+
+
+def faults_of_experiments(subject, first):
+    """Yield what is amiss in backwards of other upstream gradients, and without input_grad."""
+    for scale in SCALES:
+        if np.isfinite(scale * subject.upstream).all() and np.isfinite(scale * subject.output).all():
+            for name, gradient in subject.gradients(scale * subject.upstream).items():
+                if not _is_alike(subject, name, gradient / scale, first[name]):
+                    yield (
+                        f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of "
+                        f"{name} is not {scale:.0e} times as large: is it clipped or dropped, or of grad_output's size?"
+                    )
+    shape = subject.upstream.shape
+    for some in (shape, (*shape[:1], *[1 for _ in shape[1:]])):  # entries, and rows, of very different sizes
+        other = subject.upstream * 2.0 ** subject.rng.integers(-10, 10, some)
+        together, alone = subject.gradients(subject.upstream + other), subject.gradients(other)
+        for name, gradient in together.items():
+            if not _is_alike(subject, name, gradient, first[name] + alone[name], rounding=ALIKE):
+                yield (
+                    f"backward is not linear in grad_output: of a sum of two, the gradient of {name} is not the sum of "
+                    "its gradients: is something clipped or dropped in comparison to the rest?"
+                )
+    scattered = np.empty((2, *subject.upstream.shape[::-1]), subject.dtype).T[..., 0]  # in no order of memory
+    scattered[...] = subject.upstream
+    with contextlib.suppress(Exception):  # a backward that does not take it says so itself
+        for name, gradient in subject.gradients(scattered).items():
+            if not _is_alike(subject, name, gradient, first[name]):
+                yield f"the gradient of {name} is another if grad_output is not contiguous: is its memory read?"
+    if "input_grad" in inspect.signature(subject.layer.backward).parameters:
+        subject.zero_grad()
+        subject.forward()
+        try:
+            subject.layer.backward(subject.upstream.copy(), input_grad=False)
+        except Exception as error:
+            yield f"backward raised {error!r} with input_grad=False"
+            return
+        for name, parameter in subject.parameters.items():
+            if not _is_alike(subject, name, parameter.grad, first[name]):
+                yield f"{name}.grad is another with input_grad=False, wanted the same"
+
+
+def _is_alike(subject, name, found, wanted, rounding=ROUNDING):
+    """Whether two gradients differ by rounding alone: in proportion to each entry, to the largest, and to the loss."""
+    loss, size = np.sum(np.abs(subject.output * subject.upstream)) / subject.size(name), np.abs(wanted)
+    allowed = ALIKE * size + rounding * (np.max(size, initial=0) + loss) + np.finfo(wanted.dtype).tiny
+    return found.shape == wanted.shape and np.all(np.abs(found - wanted) <= allowed)
+
+
+def warnings_of_memory(subject, first):
+    """Yield what would change another array, if the caller writes to an output or a gradient, which are his."""
+    inputs, upstream = [np.copy(each) for each in subject.inputs], subject.upstream.copy()
+    subject.zero_grad()
+    output = subject.layer.forward(*subject.inputs)
+    returned = subject.layer.backward(upstream)
+    returned = returned if isinstance(returned, (tuple, list)) else [returned]
+    returned = [each for each in returned if isinstance(each, np.ndarray)]
+    if any(np.may_share_memory(each, upstream) for each in returned):
+        yield "backward returns memory of grad_output: return a copy of it, grad_output.copy()"
+    for name, parameter in subject.parameters.items():
+        if any(np.may_share_memory(parameter.grad, each) for each in [*returned, upstream]):
+            yield f"{name}.grad is not its own memory, but that of a gradient: write {name}.grad += for {name}.grad ="
+
+    def is_read_by_backward(array):
+        if not (isinstance(array, np.ndarray) and array.flags.writeable):
+            return False
+        array[...] = np.nan
+        subject.zero_grad()
+        found = subject.collect(subject.layer.backward(subject.upstream.copy()))
+        for each, before in zip(subject.inputs, inputs):
+            if isinstance(each, np.ndarray):
+                each[...] = before
+        return not all(_is_alike(subject, name, found[name], first[name]) for name in first)
+
+    if is_read_by_backward(output):
+        yield "backward reads the output, which is the caller's: let forward return a copy, y.copy()"
+    if any([is_read_by_backward(each) for each in returned]):
+        yield "backward returns memory that it reads again: let it return a copy"

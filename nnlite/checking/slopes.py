@@ -1,0 +1,123 @@
+"""The slope dL/dt of a loss L = sum(y * u) along a move, measured from forward alone, in three ways.
+
+complex    Im y(ih) / h. Taylor: y(ih) = y(0) + ih y' - h^2/2 y'' - ..., so the imaginary part is h y' up to h^3.
+           Nothing is subtracted, so h can be 1e-30, and the result is exact to rounding. It wants a forward that is
+           analytic: an abs, a conjugate or a real array inside, and the step is lost or changed (docs/complex_step.md).
+           Squire and Trapp, SIAM Review 40 (1998) 110-112.
+central    D(h) = (y(h) - y(-h)) / 2h. Its error is that of the formula, about h^2 y''' / 6, and that of the
+           subtraction, about eps / h; h = eps^(1/3) balances the two. In (4 D(h/2) - D(h)) / 3 the first cancels.
+carefully  central differences, and those to the right and to the left alone, of steps from 1/4 down to eps, each a
+           quarter of the one before. What changes least from one step to the next is taken, and by how much it changes
+           is its error. Ridders, Advances in Engineering Software 4 (1982) 75-76.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+SHRINK = 4  # by which the next step is smaller
+REACH = 8  # a step that shows which outputs can change at all: near 0 those of a saturated softmax, for one, do not
+
+
+class Slope(NamedTuple):
+    value: float  # dL/dt = sum(dy/dt * u)
+    share: float  # sum|dy/dt * u|: what L has of this move, without cancellation
+
+
+class CarefulSlope(NamedTuple):
+    value: float
+    error: float
+    share: float
+    size: float  # sum|y * u| over the outputs that can change, or over all if none does
+    sides: tuple  # (lowest, highest) of the slopes to the left and to the right, and of their error
+    is_kink: bool  # whether these two differ by more than their error
+
+
+class NotAnalytic(Exception):
+    """A complex step does not measure the slope of this forward; the text says why."""
+
+
+def by_complex_step(subject, moves, step):
+    """The Slope along each move. Raises NotAnalytic where forward does not carry the step."""
+    slopes = []
+    with subject.complex_arrays(), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        for move in moves:
+            try:
+                y = subject.along(move)(1j * step)
+            except Exception as error:
+                raise NotAnalytic(f"does not take complex numbers ({type(error).__name__}: {error})") from error
+            if not np.iscomplexobj(y):
+                raise NotAnalytic("returns real numbers for complex ones")
+            if not np.isfinite(y).all():
+                raise NotAnalytic(f"gives {y[~np.isfinite(y)][0]} for complex numbers")
+            slopes.append(_slope(np.imag(y) / step, subject))
+    return slopes
+
+
+def by_central_differences(subject, moves, step):
+    """The Slope along each move."""
+    slopes = []
+    for move in moves:
+        y = subject.along_or_nan(move)
+        far, near = [(y(h) - y(-h)) / (2 * h) for h in (step, step / 2)]
+        slopes.append(_slope((4 * near - far) / 3, subject))
+    return slopes
+
+
+def _slope(dy, subject):
+    parts = dy * subject.upstream
+    return Slope(np.sum(parts), np.sum(np.abs(parts)))
+
+
+def carefully(subject, move):
+    """The CarefulSlope along a move."""
+    y, y0, u = subject.along_or_nan(move), subject.forward(move.name), subject.upstream
+    here, unit = (subject.array(move.name)[move.index], move.delta) if move.is_entry else (0.0, 1.0)
+    own = abs(here / unit) or 1.0 if move.is_entry else 1.0  # an entry may be smaller than the others of its array
+    largest, smallest = max(1.0, 1 / np.max(np.abs(move.delta))) / SHRINK, subject.eps ** (3 / 4) * own
+    wanted = largest * SHRINK ** -np.arange(np.ceil(np.log(largest / smallest) / np.log(SHRINK)) + 1.0)
+    sums, changes = [], []
+    for sign in (1, -1):
+        steps = ((here + sign * wanted * unit) - here) / unit  # what is added indeed, rounded
+        changes.append([(y(t) - y0) * u for t in steps])
+        sums.append(np.array([np.sum(each) for each in changes[-1]]) / steps)
+    moved = np.any([y(t) != y0 for t in (-REACH, REACH)] + [each != 0 for each in changes[0]], axis=0)
+    size = np.sum(np.abs(y0 * u)[moved if moved.any() else ...])
+    rounding = 4 * subject.eps * size / wanted[1:]
+    share = np.array([np.sum(np.abs(a - b)) for a, b in zip(*changes)]) / (2 * wanted)
+    sides = np.array([_best((SHRINK * each[1:] - each[:-1]) / (SHRINK - 1), rounding, share)[:2] for each in sums])
+    sides = sides[np.isfinite(sides[:, 0])]  # where forward ends, there is one side alone
+    lowest, highest = np.min(sides[:, 0], initial=np.inf), np.max(sides[:, 0], initial=-np.inf)
+    room = 10 * np.sum(sides[:, 1]) + 64 * subject.eps ** (1 / 2) * np.max(np.abs(sides[:, 0]), initial=0)
+    for each in sums:
+        last = (each * wanted)[-3:]
+        jumps = np.ptp(last) < 0.1 * np.max(np.abs(last)) and np.max(np.abs(last)) > 64 * subject.eps * size
+        if jumps or not len(sides):
+            lowest, highest = -np.inf, np.inf
+    both = np.sum(sums, axis=0) / 2
+    value, error, at = _best((SHRINK**2 * both[1:] - both[:-1]) / (SHRINK**2 - 1), rounding, share)
+    is_kink = len(sides) < 2 or highest - lowest > room
+    return CarefulSlope(value, error, share[at], size, (lowest - room, highest + room), is_kink)
+
+
+def _best(estimates, rounding, share):
+    """(value, error, at): the estimate that differs least from its neighbours, from small steps up to a contradiction.
+
+    Where the share grows as steps shrink, what is seen is a jump, rounding or, in steps of many periods of a sine,
+    noise; and where it is 0, or as small as the error, steps are too small to be seen.
+    """
+    changes = np.abs(np.diff(estimates))
+    errors = np.max([changes[:-2], changes[1:-1], changes[2:]], axis=0) + rounding[1:-2]
+    errors[~np.isfinite(errors) | ((share[2:-2] == 0) & share.any())] = np.inf
+    is_settled = (share[1:-3] >= 0.5 * share[2:-2]) & (errors < 1e-2 * share[2:-2])
+    agree = []
+    for at in reversed(np.flatnonzero(is_settled)):
+        if any(abs(estimates[at + 1] - estimates[each + 1]) > 2 * (errors[at] + errors[each]) for each in agree):
+            if len(agree) >= 3:
+                break
+            agree = []  # they agreed by chance
+        agree.append(at)
+    at = min(agree, key=errors.__getitem__, default=np.argmin(errors))
+    return estimates[at + 1] if np.isfinite(errors[at]) else np.nan, errors[at], at + 1

@@ -1,0 +1,204 @@
+"""The verdict on one slope: whether backward and measurement differ by a mistake, by rounding, or at a kink."""
+
+import contextlib
+from typing import NamedTuple
+
+import numpy as np
+
+from nnlite.checking.slopes import NotAnalytic, by_central_differences, by_complex_step, carefully
+from nnlite.checking.subject import Move
+
+SAFETY = 30  # errors by which a slope that is measured carefully may be off
+FEW = 3  # entries of an array that are found wrong; of the others nobody needs to know
+STAYS = 0.3  # the part by which a difference that is no rounding may change when all numbers move in their last digits
+ABSORBED = 10_000  # roundings of a usual slope: a difference as small may be a 1 - y^2 where y is nearly 1
+COMPLEX_STEP = 1e-30
+NOT_ANALYTIC = "is not analytic in {} here, as with np.var, np.abs, np.linalg.norm"
+NUDGE = 1e-5  # in units of an entry's size, to leave a kink
+
+
+class Measure(NamedTuple):
+    """How slopes are measured, and what relative error is allowed."""
+
+    method: str
+    step: float
+    tolerance: float
+
+    def slopes(self, subject, moves):
+        by_this = by_complex_step if self.method == "complex" else by_central_differences
+        return by_this(subject, moves, self.step)
+
+
+class Verdict(NamedTuple):
+    """What backward says of a move, what is measured, and what the difference is relative to."""
+
+    move: Move
+    analytic: float
+    numeric: float
+    scale: float
+    remark: str = ""
+
+    @property
+    def relative_error(self):
+        difference = abs(self.analytic - self.numeric)
+        return difference / (self.scale or abs(self.analytic)) if difference != 0 else 0.0
+
+
+def verdicts(subject, measure, moves, gradients, directions):
+    """A Verdict on each move, of the one of several gradients, {name: array}, that is farther off.
+
+    Of the first moves, as many as directions says, a complex step is compared with central differences.
+
+    Raises NotAnalytic where a complex step measures something else than the slope.
+    """
+    found = []
+    slopes = measure.slopes(subject, moves)
+    if measure.method == "complex":
+        certain = slopes if measure.step == COMPLEX_STEP else by_complex_step(subject, moves[:directions], COMPLEX_STEP)
+        _look_whether_analytic(subject, moves[:directions], certain)
+    for move, slope in zip(moves, slopes):
+        said = [np.sum(gradient[move.name][move.index] * move.delta) for gradient in gradients]
+        analytic = max(said, key=lambda value: abs(value - slope.value))
+        found.append(Verdict(move, analytic, slope.value, slope.share))
+    wrong, uncertain = [], []
+    for at, each in enumerate(found):
+        if not each.relative_error <= measure.tolerance and wrong.count(each.move.name) < FEW:
+            found[at], is_certain = _look_again(subject, measure, each)
+            if not is_certain:
+                uncertain.append(at)
+            elif not found[at].relative_error <= measure.tolerance:
+                wrong.append(each.move.name)
+    if uncertain:
+        for at, is_rounding in zip(uncertain, _are_roundings(subject, measure, [found[at] for at in uncertain])):
+            if is_rounding:
+                found[at] = _excused(found[at], measure)
+    return found
+
+
+def _look_whether_analytic(subject, moves, slopes):
+    """Raise NotAnalytic if along one of the moves a complex step measured another slope than central differences do."""
+    loss, step = np.abs(subject.output * subject.upstream), subject.eps ** (1 / 3)
+    for move, slope in zip(moves, slopes):
+        room = subject.eps**0.5 * slope.share + min(subject.eps * np.linalg.norm(loss) / step, 1e-3 * slope.share)
+        y = subject.along_or_nan(move)
+        roughly = np.sum((y(step) - y(-step)) * subject.upstream) / (2 * step)
+        if abs(slope.value - roughly) <= room:
+            continue
+        [central] = by_central_differences(subject, [move], step)
+        if not abs(slope.value - central.value) <= room:
+            careful = carefully(subject, move)
+            room = _room(subject, careful, move)
+            lowest, highest = careful.sides if careful.is_kink else (careful.value - room, careful.value + room)
+            if slope.value < lowest or slope.value > highest:
+                raise NotAnalytic(NOT_ANALYTIC.format(move.name))
+
+
+def _room(subject, careful, move):
+    """By how much a slope that is measured carefully may be off."""
+    return SAFETY * careful.error + subject.eps**0.5 * careful.share + _absorbed(subject, move)
+
+
+def _absorbed(subject, move):
+    """What rounding may absorb of a slope, as of 1 - y^2 where y is nearly 1: a part of what it is at usual inputs."""
+    usual = subject.usual[move.name]
+    usual = usual[move.index] if usual.shape == subject.array(move.name).shape else np.median(usual)
+    return ABSORBED * subject.eps * np.linalg.norm(usual * move.delta)
+
+
+def _look_again(subject, measure, each):
+    """(the Verdict by careful central differences, whether it is certain: they do not see what is small)."""
+    careful = carefully(subject, each.move)
+    of_analytic, of_numeric = abs(each.analytic - careful.value), abs(each.numeric - careful.value)
+    room, absorbed = _room(subject, careful, each.move), _absorbed(subject, each.move)
+    if careful.is_kink:
+        lowest, highest = careful.sides
+        if lowest <= each.analytic <= highest:
+            return each._replace(numeric=each.analytic, remark="kink"), True
+        each = each._replace(numeric=np.clip(each.analytic, lowest, highest))
+    elif measure.method == "complex":
+        if of_numeric > room or of_numeric > max(4 * of_analytic, 2 * careful.error + absorbed):
+            raise NotAnalytic(NOT_ANALYTIC.format(each.move.name))
+        if of_analytic <= room:
+            is_absorbed = abs(each.analytic - each.numeric) <= absorbed
+            return _excused(each, measure) if is_absorbed else each, is_absorbed
+    else:
+        each = each._replace(numeric=careful.value, scale=careful.share)
+        if of_analytic <= max(SAFETY * careful.error, absorbed):
+            is_blind = SAFETY * careful.error > 0.1 * max(abs(each.analytic), abs(careful.value))
+            return _excused(each, measure)._replace(remark="unresolved" if is_blind else ""), True
+    if (careful.is_kink or _is_tied(subject, each.move)) and _is_between_slopes_nearby(subject, each):
+        return each._replace(numeric=each.analytic, remark="kink"), True
+    return each, True
+
+
+def _excused(each, measure):
+    """The Verdict with a scale in comparison to which the difference is as small as is allowed."""
+    return each._replace(scale=max(each.scale, 1.001 * abs(each.analytic - each.numeric) / measure.tolerance))
+
+
+def _are_roundings(subject, measure, uncertain):
+    """Whether each difference is rounding: it changes when all numbers move in their last digits; a mistake stays."""
+    moves, before = [each.move for each in uncertain], np.array([each.analytic - each.numeric for each in uncertain])
+    stays, upstream = np.ones(len(moves), bool), subject.upstream
+    for k in (1, 2, 3, *9 * [4]):  # what the last digits do not move, as of 1 - x^2 near 1, a few more do
+        if not stays.any():
+            break
+        noise = 64**k * subject.eps
+        subject.upstream = upstream * (1 + noise * subject.rng.standard_normal(upstream.shape))
+        with _moved(subject, {name: noise * subject.array(name) * n for name, n in _noise(subject).items()}):
+            gradients = subject.gradients()
+            slopes = measure._replace(step=measure.step / 2**k).slopes(subject, moves)
+        said = np.array([np.sum(gradients[move.name][move.index] * move.delta) for move in moves])
+        stays &= np.abs(said - [slope.value for slope in slopes] - before) <= STAYS * np.abs(before)
+    subject.upstream = upstream
+    return ~stays
+
+
+def _noise(subject):
+    """n from N(0, 1) for each entry of each array."""
+    return {name: subject.rng.standard_normal(subject.array(name).shape) for name in subject.names}
+
+
+@contextlib.contextmanager
+def _moved(subject, by):
+    """For the duration of a block, arrays are moved: by is {name: what is added}."""
+    before = {name: subject.array(name).copy() for name in by}
+    for name, each in by.items():
+        subject.array(name)[...] += each
+    try:
+        yield
+    finally:
+        for name, array in before.items():
+            subject.array(name)[...] = array
+
+
+def _is_tied(subject, move):
+    """Whether an entry, or any along a direction, equals another: the slopes on both sides may agree at such a kink."""
+    array = subject.array(move.name)
+    return np.sum(array == array[move.index]) > 1 if move.is_entry else len(np.unique(array)) < array.size
+
+
+def _is_between_slopes_nearby(subject, each):
+    """Whether slopes near here, with the arrays moved a little up, down, at random, differ, with analytic among them.
+
+    Along a direction, which passes many kinks, among them or as far away from them as they are from each other.
+    """
+    up = {name: np.ones(subject.array(name).shape) for name in subject.names}
+    down = {name: -ones for name, ones in up.items()}
+    ways = [{name: way[name]} for name in subject.names for way in (up, down)]
+    ways += [up, down, *(_noise(subject) for _ in range(8))]
+    slopes = []
+    for way in ways:
+        by = {name: NUDGE * subject.size(name) * n for name, n in way.items()}
+        changes = []
+        for length in (1, 0.1):
+            with _moved(subject, {name: length * array for name, array in by.items()}):
+                changes.append(np.sum(np.abs((subject.forward(each.move.name) - subject.output) * subject.upstream)))
+        if changes[1] <= 0.5 * changes[0]:  # else it jumps to another branch of forward, which does not meet this one
+            with _moved(subject, by):
+                slopes.append(by_central_differences(subject, [each.move], NUDGE / 1000)[0].value)
+    lowest, highest = np.min(slopes, initial=np.inf), np.max(slopes, initial=-np.inf)
+    largest, is_entry = np.max(np.abs([lowest, highest])), each.move.is_entry
+    room = 1e-4 * largest + (0 if is_entry else highest - lowest)
+    is_kink = highest - lowest > (1e-2 if is_entry else 1e-6) * largest
+    return is_kink and lowest - room <= each.analytic <= highest + room
