@@ -31,6 +31,7 @@ POINTS = {  # x and d; where ROWS has a number, that is the one entry of x, and 
     "S100": (np.diag(np.arange(1, 101)) + 0.1, np.cos(np.add.outer(np.arange(100), np.arange(100)))),
 }
 NAMES = {"np": np, "math": math, "scipy": scipy, "njit": numba.njit, "inv": np.linalg.inv} | {
+    "__name__": __name__,  # the module of a lambda in a program
     "w": np.array([1.5, -0.5, 0.7]),
     "w6": np.array([1.5, -0.5, 0.7, 0.4, -1.1, 0.9]),
     "A": np.array([[1, -2, 0.5], [0.7, 0.3, -1.1], [0.4, 0.9, 1.3]]),
@@ -474,7 +475,7 @@ def page():
     )
     for kind, why in CLASSES.items():
         yield f"\n## {kind}\n\n{textwrap.fill(' '.join(why.split()), 120)}\n"
-        yield from table(["program", "x", "slope", "complex step", "write instead"][: len(of[kind][0])], of[kind])
+        yield from table(["program", "x", "slope", "complex step", "write instead"][: 5 - (kind == CARRIES)], of[kind])
 
 
 def table(columns, lines):
