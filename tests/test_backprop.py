@@ -1,4 +1,4 @@
-"""docs/backprop.md: the library gives its numbers, its quoted lines stand in the files, its last section runs."""
+"""docs/backprop.md: the library gives its numbers, its quoted lines stand in the files, its programs run."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "backprop.md"
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 SECTIONS = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.M)
 DERIVATIONS = [section for section in SECTIONS if section.startswith("[")]
+DOZEN_LINES = next(section for section in SECTIONS if section.startswith("A gradient check in a dozen lines"))
 YOUR_OWN_LAYER = next(section for section in SECTIONS if section.startswith("Write your own layer"))
 BLOCKS = PYTHON.findall(YOUR_OWN_LAYER)
 
@@ -25,6 +26,43 @@ def linear(weight, bias):
 
 def near(a, b):
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-14, atol=1e-14)
+
+
+@pytest.fixture
+def check():
+    """The check in a dozen lines, after the program of the page, which finds no fault."""
+    names = {}
+    exec(PYTHON.search(DOZEN_LINES).group(1), names)
+    return names["check"]
+
+
+@pytest.mark.parametrize("array", ["x", "weight", "bias"])
+def test_the_check_in_a_dozen_lines_sees_a_wrong_gradient(check, rng, array):
+    class Wrong(Linear):
+        def backward(self, grad_output):
+            grad_input = super().backward(grad_output)
+            gradient = grad_input if array == "x" else getattr(self, array).grad
+            gradient.flat[-1] *= -1
+            return grad_input
+
+    with pytest.raises(AssertionError, match="backward says"):
+        check(Wrong(3, 2, rng=rng, dtype=np.float64), rng.standard_normal((4, 3)))
+
+
+def test_the_check_in_a_dozen_lines_sees_a_forgotten_upstream_gradient(check, rng):
+    class Wrong(Tanh):
+        def backward(self, grad_output):
+            return self._from_forward()
+
+    with pytest.raises(AssertionError, match="backward says"):
+        check(Wrong(), rng.standard_normal((4, 3)))
+
+
+def test_the_check_in_a_dozen_lines_leaves_the_layer_as_it_was(check, rng):
+    layer = Linear(3, 2, rng=rng, dtype=np.float64)
+    weight = layer.weight.data
+    check(layer, rng.standard_normal((4, 3)))
+    assert layer.weight.data is weight
 
 
 def test_a_weight_used_twice_gets_the_gradients_of_both_uses():
