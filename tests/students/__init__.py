@@ -37,7 +37,7 @@ class Case(NamedTuple):
     place: str  # where it is wrong, "here" or one of the above; "" if it is right
     make: object  # the class or function
     of: object  # of(make, rng) -> layer, x, *others
-    coarse: float  # the part of its array's largest that rounding may leave of an entry, if that is not negligible
+    coarse: float  # the part of the largest entry, or of the upstream's, that rounding may leave where all else cancels
 
     def build(self, rng):
         """(layer, x, *others), of other parameters and inputs for each state of rng."""

@@ -85,7 +85,7 @@ def huber(prediction, target, delta=1.0):
     # WRONG [1e8] sign forgotten: return value, np.where(small, r, delta)
 
 
-@student(lambda make, rng: (make, 2 * normal(rng, 8), np.array([1, -1] * 4)))
+@student(lambda make, rng: (make, 2 * normal(rng, 8) + 9 * np.eye(8)[0], np.array([1, -1] * 4)))
 @student(lambda make, rng: (make, np.array([2.0, -3.0, 1.5]) + rng.random(3) * [1, -1, 1], np.array([1, -1, 1])), "satisfied")
 def hinge(score, y):
     margin = 1 - y * score
@@ -96,7 +96,7 @@ def hinge(score, y):
     # WRONG [satisfied] sign (input): return value, np.where(margin > 0, y, 0.0)
 
 
-@student(lambda make, rng: (make, normal(rng, 4, 3), rng.integers(0, 3, 4)))
+@student(lambda make, rng: (make, 0.3 * normal(rng, 4, 3), rng.integers(0, 3, 4)))
 def multiclass_hinge(scores, labels):
     """One loop, as in a course's first homework."""
     loss, grad = 0.0, np.zeros(scores.shape)
@@ -113,8 +113,8 @@ def multiclass_hinge(scores, labels):
     # WRONG not divided: return loss / len(labels), grad
 
 
-@student(lambda make, rng: (make(), *(a := normal(rng, 2, 3, 4)), a[0] + [[0.1], [0.2], [5]] * normal(rng, 3, 4)))
-@student(lambda make, rng: (make(), (a := 1 + rng.random((6, 4))), a + 0.01 * normal(rng, 6, 4), -a), "satisfied")
+@student(lambda make, rng: (make(), *(a := normal(rng, 2, 3, 4)), a[0] + 0.1 * normal(rng, 3, 4) + [[0], [0], [5]]))
+@student(lambda make, rng: (make(), (a := 1 + rng.random((12, 4))), a + 0.01 * normal(rng, 12, 4), -a), "satisfied")
 class Triplet(Layer):
     """Anchor, positive and negative, each with a gradient."""
 

@@ -124,15 +124,17 @@ def faults(layer, inputs, rng, coarse=0.0):
     analytic = gradients(layer, inputs, u)
     precise = [x.astype(np.longdouble) if is_real(x) else x for x in inputs]
     try:
-        forward(layer, precise)
+        more = np.asarray(forward(layer, precise)).dtype == np.longdouble
     except TypeError:  # NumPy knows no determinant in long double
+        more = False
+    if not more:
         precise = [x.copy() for x in inputs]
     for name, gradient in analytic.items():
         array = precise[name] if isinstance(name, int) else parameters(layer)[name].data
         if gradient.shape != array.shape:
             yield name, "shape", gradient.shape, array.shape
             continue
-        rounding, smooth = coarse * np.max(np.abs(gradient), initial=0), True
+        rounding, smooth = coarse * max(np.max(np.abs(g), initial=0) for g in (u, gradient)), True
         for where, direction in _directions(array.copy(), rng):
             if where == "random" and not smooth:
                 continue

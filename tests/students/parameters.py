@@ -117,7 +117,7 @@ class Alias(Layer):
         return grad_output * self.weight
 
 
-@student(lambda make, rng: (make(normal(rng, 4)), normal(rng, 3, 4)))
+@student(lambda make, rng: (make(normal(rng, 4)), normal(rng, 3, 4)), coarse=1e-14)
 class OfALambda(Layer):
     def __init__(self, w):
         self.w = Parameter(w)

@@ -55,7 +55,7 @@ class RNN(Layer):
     """x: (T, N, D)."""
 
     def __init__(self, rng):
-        self.Wx, self.Wh, self.b = (Parameter(0.7 * normal(rng, *shape)) for shape in [(3, 4), (4, 4), (4,)])
+        self.Wx, self.Wh, self.b = (Parameter(0.3 * normal(rng, *shape)) for shape in [(3, 4), (4, 4), (4,)])
 
     def forward(self, x):
         h = [np.zeros((x.shape[1], 4))]
