@@ -55,7 +55,8 @@ def gradients(layer, inputs, u, **named):
     for parameter in parameters(layer).values():
         parameter.grad = np.zeros(parameter.data.shape)
     of_inputs = {n: g for n, g in enumerate(backward(layer, inputs, u, **named)) if g is not None}
-    copies = of_inputs | {name: parameter.grad for name, parameter in parameters(layer).items()}
+    factor = 1 if isinstance(layer, Layer) else u  # which a loss does not get
+    copies = of_inputs | {name: factor * parameter.grad for name, parameter in parameters(layer).items()}
     return {name: np.array(gradient) for name, gradient in copies.items()}
 
 

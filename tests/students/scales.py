@@ -212,6 +212,50 @@ class SaturatedSoftmax(Layer):
         # WRONG sum forgotten: return y * grad_output
 
 
+@student(lambda make, rng: (make(rng), 5 + normal(rng, 7, 3)), coarse=1e-14)
+class CentredAffine(Layer):
+    """Its mean over the batch is taken away, so that b has no effect, and its gradient is what rounding leaves."""
+
+    def __init__(self, rng):
+        self.W, self.b = Parameter(normal(rng, 3, 3)), Parameter(normal(rng, 3))
+
+    def forward(self, x):
+        self._cache = x
+        y = x @ self.W.data + self.b.data
+        return y - y.mean(axis=0)
+
+    def backward(self, grad_output, input_grad=True):
+        d = grad_output - grad_output.mean(axis=0)
+        # WRONG mean as a constant: d = grad_output
+        self.W.grad += self._cache.T @ d
+        self.b.grad += d.sum(axis=0)
+        # WRONG b not centred: self.b.grad += grad_output.sum(axis=0)
+        return d @ self.W.data.T
+
+
+@student(lambda make, rng: (make(rng), normal(rng, 5, 30)))
+class QuickOuter(Layer):
+    """y = (x w) v, whose gradient of w is another product without the gradient of x."""
+
+    def __init__(self, rng):
+        self.w, self.v = Parameter(normal(rng, 30, 1)), Parameter(normal(rng, 1, 4))
+
+    def forward(self, x):
+        self._cache = x, x @ self.w.data
+        return self._cache[1] @ self.v.data
+
+    def backward(self, grad_output, input_grad=True):
+        x, h = self._cache
+        self.v.grad += h.T @ grad_output
+        if not input_grad:
+            self.w.grad += (x.T @ grad_output) @ self.v.data.T
+            # WRONG not written yet (input_grad): pass
+            return None
+        d = grad_output @ self.v.data.T
+        self.w.grad += x.T @ d
+        return d @ self.w.data.T
+
+
 @student(lambda make, rng: (make(rng), normal(rng, 33, 7)))
 class QuickAffine(Layer):
     """Without the gradient of x, it sums in another order."""
