@@ -24,8 +24,6 @@ import re
 import sys
 from typing import NamedTuple
 
-import numpy as np
-
 KINDS = ["activations", "normalisation", "losses", "convolutions", "sequences", "scales", "kinks", "parameters", "rows"]
 MISTAKE = re.compile(r" *# WRONG (?:\[(.+?)\] )?(.+?)(?: \((\w+)\))?: (.*)")
 _written = []  # (the class or function, what is special about its input, build)

@@ -95,12 +95,13 @@ class Tanh(Layer):
         return self._cache.copy()
 
     def backward(self, grad_output, input_grad=True):
-        return grad_output * (1 - self._cache**2)
-        # WRONG square forgotten: return grad_output * (1 - self._cache)
-        # WRONG plus for times: return grad_output + (1 - self._cache**2)
-        # WRONG clipped (upstream): return np.clip(grad_output, -5, 5) * (1 - self._cache**2)
-        # WRONG small ones dropped (upstream): return np.where(np.abs(grad_output) < 1e-6, 0, grad_output) * (1 - self._cache**2)
-        # WRONG order of memory (order): return grad_output.ravel("K").reshape(grad_output.shape) * (1 - self._cache**2)
+        slope = 1 - self._cache**2
+        # WRONG square forgotten: slope = 1 - self._cache
+        return grad_output * slope
+        # WRONG plus for times: return grad_output + slope
+        # WRONG clipped (upstream): return np.clip(grad_output, -5, 5) * slope
+        # WRONG small ones dropped (upstream): return grad_output * (np.abs(grad_output) > 1e-6) * slope
+        # WRONG order of memory (order): return grad_output.ravel("K").reshape(grad_output.shape) * slope
 
 
 @student(lambda make, rng: (make(), normal(rng, 3, 4)))
@@ -117,9 +118,13 @@ class MathTanh(Layer):
         # WRONG half: return 0.5 * grad_output * (1 - np.tanh(self._cache) ** 2)
 
 
+def exact_slope(x):
+    return 0.5 * (1 + np.vectorize(math.erf)(x / np.sqrt(2))) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
 @student(lambda make, rng: (make(), 2 * normal(rng, 3, 4)), coarse=1e-9)
 class GELU(Layer):
-    """By its approximation with tanh."""
+    """By its approximation with tanh, whose slope is not quite that of the function itself."""
 
     def forward(self, x):
         x = np.asarray(x, dtype=float)
@@ -130,7 +135,7 @@ class GELU(Layer):
         x, t = self._cache
         slope = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * x * x)
         # WRONG inner slope: slope = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * np.sqrt(2 / np.pi)
-        # WRONG exact slope: slope = [[0.5 + math.erf(v / 2**0.5) / 2 + v * math.exp(-v * v / 2) / (2 * math.pi) ** 0.5 for v in row] for row in x]
+        # WRONG exact slope: slope = exact_slope(x)
         # WRONG not written yet: slope = np.zeros_like(x)
         return grad_output * slope
 
@@ -186,7 +191,7 @@ class Softplus(Layer):
     def backward(self, grad_output, input_grad=True):
         return grad_output / (1 + np.exp(-self._cache))
         # WRONG sign of x: return grad_output / (1 + np.exp(self._cache))
-        # WRONG slope of log1p alone: return grad_output * np.exp(-np.abs(self._cache)) / (1 + np.exp(-np.abs(self._cache)))
+        # WRONG slope of log1p alone: return grad_output / (1 + np.exp(np.abs(self._cache)))
 
 
 @student(lambda make, rng: (make(), normal(rng, 3, 4)))
@@ -240,7 +245,8 @@ class GLU(Layer):
 
     def backward(self, grad_output, input_grad=True):
         a, s = self._cache
-        return np.hstack([grad_output * s, grad_output * a * s * (1 - s)])
-        # WRONG gate as a constant: return np.hstack([grad_output * s, np.zeros_like(s)])
-        # WRONG halves swapped: return np.hstack([grad_output * a * s * (1 - s), grad_output * s])
-        # WRONG stops when the upstream is small (upstream): return np.hstack([grad_output * s, grad_output * a * s * (1 - s)]) * (np.abs(grad_output).max() > 1e-4)
+        da, db = grad_output * s, grad_output * a * s * (1 - s)
+        # WRONG gate as a constant: da, db = grad_output * s, 0 * s
+        return np.hstack([da, db])
+        # WRONG halves swapped: return np.hstack([db, da])
+        # WRONG nothing for a small upstream (upstream): return np.hstack([da, db]) * (np.ptp(grad_output) > 1e-4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnlite import GradcheckError, Layer, gradcheck
+from nnlite import GradcheckError, gradcheck
 from students.measurement import forward, gradients, parameters
 
 
@@ -17,7 +17,7 @@ def nnlite_complaint(case, seed):
 
 
 def torch_complaint(case, seed):
-    """What torch.autograd.gradcheck says, or None, where the case is a Function of its inputs and all its Parameters."""
+    """What torch.autograd.gradcheck says against it, as a Function of its inputs and all its Parameters, or None."""
     import torch
 
     layer, *inputs = case.build(np.random.default_rng(seed))

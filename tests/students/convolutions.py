@@ -29,11 +29,12 @@ class Conv1d(Layer):
         # WRONG bias without the last position: self.bias.grad += grad_output[:, :, :-1].sum(axis=(0, 2))
         for i in range(grad_output.shape[2]):
             # WRONG one position short: for i in range(grad_output.shape[2] - 1):
-            self.weight.grad += np.tensordot(grad_output[:, :, i], x[:, :, i : i + K], (0, 0))
-            # WRONG flipped weight: self.weight.grad += np.tensordot(grad_output[:, :, i], x[:, :, i : i + K], (0, 0))[:, :, ::-1]
-            dx[:, :, i : i + K] += np.tensordot(grad_output[:, :, i], W, (1, 0))
-            # WRONG overwritten: dx[:, :, i : i + K] = np.tensordot(grad_output[:, :, i], W, (1, 0))
-            # WRONG flipped kernel: dx[:, :, i : i + K] += np.tensordot(grad_output[:, :, i], W, (1, 0))[:, :, ::-1]
+            g = grad_output[:, :, i]
+            self.weight.grad += np.tensordot(g, x[:, :, i : i + K], (0, 0))
+            # WRONG flipped weight: self.weight.grad += np.tensordot(g, x[:, :, i : i + K], (0, 0))[:, :, ::-1]
+            dx[:, :, i : i + K] += np.tensordot(g, W, (1, 0))
+            # WRONG overwritten: dx[:, :, i : i + K] = np.tensordot(g, W, (1, 0))
+            # WRONG flipped kernel: dx[:, :, i : i + K] += np.tensordot(g, W, (1, 0))[:, :, ::-1]
         return dx
         # WRONG not written yet: return np.zeros(x.shape)
 
@@ -52,8 +53,9 @@ class Blur(Layer):
     def backward(self, grad_output, input_grad=True):
         for row, g in zip(self._cache, grad_output):
             self.kernel.grad += np.convolve(row[::-1], g, "valid")
-        return np.stack([np.convolve(g, self.kernel.data[::-1]) for g in grad_output])
-        # WRONG kernel not flipped (parameters): return np.stack([np.convolve(g, self.kernel.data) for g in grad_output])
+        flipped = self.kernel.data[::-1]
+        # WRONG not flipped (parameters): flipped = self.kernel.data
+        return np.stack([np.convolve(g, flipped) for g in grad_output])
 
 
 @student(lambda make, rng: (make(rng), normal(rng, 7)))
@@ -99,8 +101,9 @@ class Conv2d(Layer):
             for j in range(grad_output.shape[3]):
                 g = grad_output[:, :, i, j]
                 # WRONG rows and columns swapped: g = grad_output[:, :, j % grad_output.shape[2], i]
-                self.weight.grad += np.einsum("no,nckl->ockl", g, padded[:, :, i : i + K, j : j + K])
-                # WRONG first image alone: self.weight.grad += np.einsum("o,ckl->ockl", g[0], padded[0, :, i : i + K, j : j + K])
+                window = padded[:, :, i : i + K, j : j + K]
+                self.weight.grad += np.einsum("no,nckl->ockl", g, window)
+                # WRONG first image alone: self.weight.grad += np.einsum("o,ckl->ockl", g[0], window[0])
                 dx[:, :, i : i + K, j : j + K] += np.einsum("no,ockl->nckl", g, W)
                 # WRONG kernel transposed: dx[:, :, i : i + K, j : j + K] += np.einsum("no,oclk->nckl", g, W)
                 # WRONG channels swapped: dx[:, :, i : i + K, j : j + K] += np.einsum("no,cokl->nckl", g, W)
@@ -126,7 +129,7 @@ class MaxPool2d(Layer):
         # WRONG smallest: mask = np.arange(4) == blocks.argmin(axis=-1)[..., None]
         # WRONG shared by all: mask = np.full(blocks.shape, 0.25)
         dx = mask * grad_output[..., None]
-        # WRONG upstream's order of memory (order): dx = mask * grad_output.ravel("K").reshape(grad_output.shape)[..., None]
+        # WRONG order of memory (order): dx = mask * grad_output.ravel("K").reshape(*mask.shape[:-1], 1)
         return dx.reshape(N, C, H // 2, W // 2, 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(N, C, H, W)
         # WRONG not put back in order: return dx.reshape(N, C, H, W)
 

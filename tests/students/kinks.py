@@ -99,9 +99,10 @@ def lasso(w):
 @student(lambda make, rng: (make, np.array([1.0, -1, 2, 0.5, -0.5, 1]), np.array([1, -1, 1, 1, 1, -1])))
 def hinge_at_its_margin(score, y):
     margin = 1 - y * score
-    return np.mean(np.maximum(margin, 0)), -y * (margin > 0) / len(y)
-    # WRONG satisfied ones too: return np.mean(np.maximum(margin, 0)), -y * (margin != 0) / len(y)
-    # WRONG twice at the margin: return np.mean(np.maximum(margin, 0)), -y * np.where(margin == 0, 2, margin > 0) / len(y)
+    slope = margin > 0
+    # WRONG satisfied ones too: slope = margin != 0
+    # WRONG twice at the margin: slope = np.where(margin == 0, 2, margin > 0)
+    return np.mean(np.maximum(margin, 0)), -y * slope / len(y)
 
 
 @student(lambda make, rng: (make(), rng.integers(-2, 3, (3, 6)) - [0, 0, 0, 0, 0, 9.0]))

@@ -51,7 +51,11 @@ class Softmax(Layer):
 
 @student(lambda make, rng: (make, rng.uniform(0.05, 0.95, (3, 4)), rng.integers(0, 2, (3, 4))))
 @student(
-    lambda make, rng: (make, 0.5 + (rng.integers(0, 2, 6) - 0.5) * (1 - 10 ** rng.uniform(-8, -6, 6)), np.arange(6) % 2),
+    lambda make, rng: (
+        make,
+        0.5 + (rng.integers(0, 2, 6) - 0.5) * (1 - 10 ** rng.uniform(-8, -6, 6)),
+        np.arange(6) % 2,
+    ),
     "probabilities near 0 and 1",
 )
 def binary_cross_entropy(p, y):
@@ -86,7 +90,9 @@ def huber(prediction, target, delta=1.0):
 
 
 @student(lambda make, rng: (make, 2 * normal(rng, 8) + 9 * np.eye(8)[0], np.array([1, -1] * 4)))
-@student(lambda make, rng: (make, np.array([2.0, -3.0, 1.5]) + rng.random(3) * [1, -1, 1], np.array([1, -1, 1])), "satisfied")
+@student(
+    lambda make, rng: (make, np.array([2.0, -3.0, 1.5]) + rng.random(3) * [1, -1, 1], np.array([1, -1, 1])), "satisfied"
+)
 def hinge(score, y):
     margin = 1 - y * score
     value = np.sum(np.maximum(0, margin))
@@ -156,10 +162,11 @@ def cosine_loss(a, b):
 
 @student(lambda make, rng: (make, normal(rng, 3, 4), normal(rng, 3, 4)))
 def mean_absolute_error(prediction, target):
-    return np.mean(np.abs(prediction - target)), np.sign(prediction - target) / prediction.size
-    # WRONG sign: return np.mean(np.abs(prediction - target)), np.sign(target - prediction) / prediction.size
-    # WRONG not divided: return np.mean(np.abs(prediction - target)), np.sign(prediction - target)
-    # WRONG difference for its sign: return np.mean(np.abs(prediction - target)), (prediction - target) / prediction.size
+    r = prediction - target
+    return np.mean(np.abs(r)), np.sign(r) / r.size
+    # WRONG sign: return np.mean(np.abs(r)), np.sign(target - prediction) / r.size
+    # WRONG not divided: return np.mean(np.abs(r)), np.sign(r)
+    # WRONG r for its sign: return np.mean(np.abs(r)), r / r.size
 
 
 @student(lambda make, rng: (make, normal(rng, 3, 4), normal(rng, 3, 4)))
@@ -219,9 +226,10 @@ def kl_of_codes(mu, logvar):
 @student(lambda make, rng: (make, rng.uniform(0.1, 0.9, (2, 6)), rng.integers(0, 2, (2, 6))))
 def dice_loss(p, target):
     overlap, total = np.sum(p * target, axis=1, keepdims=True), np.sum(p + target, axis=1, keepdims=True)
-    return np.sum(1 - 2 * overlap / total), -2 * (target * total - overlap) / total**2
-    # WRONG total as a constant: return np.sum(1 - 2 * overlap / total), -2 * target / total
-    # WRONG sign of the quotient rule: return np.sum(1 - 2 * overlap / total), -2 * (target * total + overlap) / total**2
+    value = np.sum(1 - 2 * overlap / total)
+    return value, -2 * (target * total - overlap) / total**2
+    # WRONG total as a constant: return value, -2 * target / total
+    # WRONG quotient rule with plus: return value, -2 * (target * total + overlap) / total**2
 
 
 @student(lambda make, rng: (make, rng.uniform(0.1, 0.9, 6), np.array([0, 1, 1, 0, 1, 0])))

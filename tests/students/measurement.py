@@ -1,4 +1,7 @@
-"""What is right, measured: differences of the loss sum(y u) in higher precision, and calls. Nothing here is gradcheck's."""
+"""What is right, measured: by differences of the loss sum(y u) in higher precision, and by calls.
+
+Nothing here is gradcheck's.
+"""
 
 from typing import NamedTuple
 
@@ -12,7 +15,7 @@ TINY = 1e-30  # an absolute error that is always allowed
 
 
 def parameters(thing, name="", seen=None):
-    """{name: Parameter}, wherever they are: in attributes, lists, dictionaries, the class, what functions close over."""
+    """{name: Parameter}, wherever they are: attributes, lists, dictionaries, the class, what functions close over."""
     seen = set() if seen is None else seen
     if id(thing) in seen:
         return {}

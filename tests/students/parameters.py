@@ -31,8 +31,9 @@ class Replacing(Scale):
         return self.w.data * x
 
     def backward(self, grad_output, input_grad=True):
-        self.w.grad += (grad_output * self._cache).sum(axis=0)
-        # WRONG new w in backward, three times: self.w = Parameter(self.w.data); self.w.grad += 3 * (grad_output * self._cache).sum(axis=0)
+        dw = (grad_output * self._cache).sum(axis=0)
+        self.w.grad += dw
+        # WRONG new w in backward, three times: self.w = Parameter(self.w.data); self.w.grad += 3 * dw
         return grad_output * self.w.data
 
 
@@ -291,5 +292,6 @@ class Unused(Layer):
 
     def backward(self, grad_output, input_grad=True):
         self.w.grad += 2 * self.w.data * (grad_output * self._cache).sum(axis=0)
-        # WRONG unused gets a gradient: self.unused.grad += grad_output.sum(); self.w.grad += 2 * self.w.data * (grad_output * self._cache).sum(axis=0)
+        self.unused.grad += 0 * grad_output.sum()
+        # WRONG unused gets a gradient: self.unused.grad += grad_output.sum()
         return grad_output * self.w.data**2

@@ -17,9 +17,10 @@ class UnbiasedBatchNorm(Layer):
 
     def backward(self, grad_output, input_grad=True):
         y, std = self._cache
-        return (grad_output - grad_output.mean(axis=0) - y * (grad_output * y).sum(axis=0) / (len(y) - 1)) / std
-        # WRONG N for N - 1: return (grad_output - grad_output.mean(axis=0) - y * (grad_output * y).sum(axis=0) / len(y)) / std
-        # WRONG deviation as a constant: return (grad_output - grad_output.mean(axis=0)) / std
+        of_std = y * (grad_output * y).sum(axis=0) / (len(y) - 1)
+        # WRONG N for N - 1: of_std = y * (grad_output * y).sum(axis=0) / len(y)
+        # WRONG deviation as a constant: of_std = 0
+        return (grad_output - grad_output.mean(axis=0) - of_std) / std
 
 
 @student(lambda make, rng: (make(), normal(rng, 4, 3)))
@@ -48,10 +49,11 @@ class CosineOfTwoRows(Layer):
     def backward(self, grad_output, input_grad=True):
         a, b, na, nb = self._cache
         cos = a @ b / (na * nb)
-        return grad_output * np.stack([b / (na * nb) - cos * a / na**2, a / (na * nb) - cos * b / nb**2])
-        # WRONG lengths as constants: return grad_output * np.stack([b, a]) / (na * nb)
-        # WRONG sign of the upstream lost (upstream): return np.abs(grad_output) * np.stack([b / (na * nb) - cos * a / na**2, a / (na * nb) - cos * b / nb**2])
-        # WRONG upstream forgotten: return np.stack([b / (na * nb) - cos * a / na**2, a / (na * nb) - cos * b / nb**2])
+        slopes = np.stack([b / (na * nb) - cos * a / na**2, a / (na * nb) - cos * b / nb**2])
+        # WRONG lengths as constants: slopes = np.stack([b, a]) / (na * nb)
+        return grad_output * slopes
+        # WRONG sign of the upstream lost (upstream): return np.abs(grad_output) * slopes
+        # WRONG upstream forgotten: return slopes
 
 
 @student(lambda make, rng: (make, normal(rng, 4, 3)))

@@ -22,11 +22,12 @@ class Embedding(Layer):
         return self.weight.data[tokens]
 
     def backward(self, grad_output, input_grad=True):
-        np.add.at(self.weight.grad, self._cache, grad_output)
-        # WRONG repeated tokens once: self.weight.grad[self._cache] += grad_output
-        # WRONG padding's row: np.add.at(self.weight.grad, self._cache, grad_output * (self._cache > 0)[..., None])
-        # WRONG first row alone: np.add.at(self.weight.grad, self._cache[0], grad_output[0])
-        # WRONG order of memory (order): np.add.at(self.weight.grad, self._cache.ravel(), grad_output.ravel("K").reshape(-1, 3))
+        tokens = self._cache
+        np.add.at(self.weight.grad, tokens, grad_output)
+        # WRONG repeated tokens once: self.weight.grad[tokens] += grad_output
+        # WRONG padding's row: np.add.at(self.weight.grad, tokens, grad_output * (tokens > 0)[..., None])
+        # WRONG first row alone: np.add.at(self.weight.grad, tokens[0], grad_output[0])
+        # WRONG order of memory (order): np.add.at(self.weight.grad, tokens, grad_output.ravel("K").reshape(2, 3, 3))
 
 
 @student(lambda make, rng: (make(normal(rng, 5, 3)), np.array([[1, 3, 0], [2, 2, 2]]), np.array([2, 3])))
@@ -139,8 +140,9 @@ class LSTMStep(Layer):
         tc = np.tanh(i * g)
         dc = grad_output * o * (1 - tc * tc)
         # WRONG slope of tanh: dc = grad_output * o * tc
-        dz = np.hstack([dc * g * i * (1 - i), 0 * f, grad_output * tc * o * (1 - o), dc * i * (1 - g * g)])
-        # WRONG gates in another order: dz = np.hstack([dc * g * i * (1 - i), grad_output * tc * o * (1 - o), 0 * f, dc * i * (1 - g * g)])
+        di, do, dg = dc * g * i * (1 - i), grad_output * tc * o * (1 - o), dc * i * (1 - g * g)
+        dz = np.hstack([di, 0 * f, do, dg])
+        # WRONG gates in another order: dz = np.hstack([di, do, 0 * f, dg])
         self.W.grad += x.T @ dz
         self.b.grad += dz.sum(axis=0)
         return dz @ self.W.data.T
@@ -343,8 +345,10 @@ class Bilinear(Layer):
         a, b = self._cache
         self.W.grad += np.einsum("no,ni,nj->oij", grad_output, a, b)
         # WRONG sum over b's columns: self.W.grad += np.einsum("no,ni->oi", grad_output, a)[..., None]
-        return np.einsum("no,oij,nj->ni", grad_output, self.W.data, b), np.einsum("no,oij,ni->nj", grad_output, self.W.data, a)
-        # WRONG twice for b: return np.einsum("no,oij,nj->ni", grad_output, self.W.data, b), 2 * np.einsum("no,oij,ni->nj", grad_output, self.W.data, a)
+        da = np.einsum("no,oij,nj->ni", grad_output, self.W.data, b)
+        db = np.einsum("no,oij,ni->nj", grad_output, self.W.data, a)
+        # WRONG twice for b: db = 2 * np.einsum("no,oij,ni->nj", grad_output, self.W.data, a)
+        return da, db
 
 
 @student(lambda make, rng: (make(), normal(rng, 3, 4)))
@@ -374,13 +378,14 @@ class Linear(Layer):
         self.W.grad += np.dot(self._cache.T, grad_output)
         # WRONG transposed: self.W.grad += np.dot(grad_output.T, self._cache)
         # WRONG twice and overwritten: self.W.grad = 2 * np.dot(self._cache.T, grad_output)
-        # WRONG summed in float32: self.W.grad += np.dot(self._cache.T.astype(np.float32), grad_output.astype(np.float32))
+        # WRONG summed in float32: self.W.grad += np.dot(np.float32(self._cache.T), np.float32(grad_output))
         # WRONG clipped (upstream): self.W.grad += np.clip(np.dot(self._cache.T, grad_output), -50, 50)
-        self.b.grad += np.sum(grad_output, axis=0)
+        db = np.sum(grad_output, axis=0)
+        self.b.grad += db
         # WRONG not summed: self.b.grad = self.b.grad + grad_output
-        # WRONG scaled to length 100 (upstream): self.b.grad += np.sum(grad_output, axis=0) / max(1, np.linalg.norm(grad_output) / 100)
-        # WRONG b twice and overwritten: self.b.grad = 2 * np.sum(grad_output, axis=0)
+        # WRONG scaled to length 100 (upstream): self.b.grad += db / max(1, np.linalg.norm(db) / 100)
+        # WRONG b twice and overwritten: self.b.grad = 2 * db
         return np.dot(grad_output, self.W.data.T)
         # WRONG not transposed: return np.dot(grad_output, self.W.data)
         # WRONG x for the upstream: return np.dot(self._cache, self.W.data.T)
-        # WRONG order of memory (order): return np.dot(np.frombuffer(grad_output.tobytes("A")).reshape(grad_output.shape), self.W.data.T)
+        # WRONG order of memory (order): return np.dot(grad_output.reshape(-1, order="A").reshape(-1, 4), self.W.data.T)
