@@ -63,8 +63,8 @@ def parts(right, wrong, fooled, seeds):
     installed = ", ".join(f"{name} {version}" for name, version in versions(["numpy", "torch"]).items())
     return [
         "# Two gradient checkers, compared",
-        f"The {len(right)} right and {len(wrong)} wrong layers and losses of tests/students, checked by nnlite.gradcheck"
-        f" and by torch.autograd.gradcheck ({installed}), each with its defaults, for {seeds} seeds: other parameters "
+        f"The {len(right)} right and {len(wrong)} wrong layers and losses of tests/students, by nnlite.gradcheck and"
+        f" by torch.autograd.gradcheck ({installed}), each with its defaults, for {seeds} seeds: other parameters "
         "and inputs each time. For PyTorch a layer is a torch.autograd.Function that calls its NumPy forward and "
         "backward, of its inputs and of every Parameter, in float64.",
         "    python tests/compare_gradchecks.py",

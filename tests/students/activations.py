@@ -202,7 +202,7 @@ class Softsign(Layer):
 
     def backward(self, grad_output, input_grad=True):
         return grad_output / self._cache**2
-        # WRONG as if |x| were constant: return grad_output / self._cache
+        # WRONG size as a constant: return grad_output / self._cache
 
 
 @student(lambda make, rng: (make(), rng.uniform(-0.9, 0.9, (5, 6))))

@@ -150,4 +150,4 @@ class LinearOfSparse(Layer):
         # WRONG W transposed: self.W.grad += grad_output.T @ x
         # WRONG W's last row: self.W.grad[:-1] += (x.T @ grad_output)[:-1]
         return grad_output @ self.W.data.T + grad_output * np.sign(x)
-        # WRONG |x| forgotten: return grad_output @ self.W.data.T
+        # WRONG size forgotten: return grad_output @ self.W.data.T

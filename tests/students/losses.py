@@ -71,7 +71,7 @@ def binary_cross_entropy(p, y):
 def bce_with_logits(z, y):
     value = np.mean(np.maximum(z, 0) - z * y + np.log(1 + np.exp(-np.abs(z))))
     return value, (1 / (1 + np.exp(-z)) - y) / z.size
-    # WRONG sigmoid of |z|: return value, (1 / (1 + np.exp(-np.abs(z))) - y) / z.size
+    # WRONG sigmoid of the size: return value, (1 / (1 + np.exp(-np.abs(z))) - y) / z.size
     # WRONG mean over rows: return value, (1 / (1 + np.exp(-z)) - y) / len(z)
 
 

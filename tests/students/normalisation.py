@@ -145,7 +145,7 @@ class WeightNorm(Layer):
         # WRONG g forgotten (parameters): self.v.grad += dw - unit * (unit @ dw)
         # WRONG projection forgotten: self.v.grad += self.g.data / length * dw
         return np.outer(grad_output, self.g.data * unit)
-        # WRONG v for g v / |v| (parameters): return np.outer(grad_output, self.v.data)
+        # WRONG v for w (parameters): return np.outer(grad_output, self.v.data)
 
 
 @student(lambda make, rng: (make(), normal(rng, 3, 4), normal(rng, 3, 4)))
