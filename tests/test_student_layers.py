@@ -1,5 +1,6 @@
 """The checker on layers and losses as students write them: what is right is accepted, what is wrong is not."""
 
+import functools
 import re
 from collections import Counter
 from fnmatch import fnmatchcase
@@ -17,6 +18,7 @@ pytestmark = [  # of their own: overflow, nan at an input that they are not made
     pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning"),
 ]
 RIGHT, WRONG = cases()
+complaint = functools.cache(nnlite_complaint)  # more than one test asks for it
 REFUSED = ["InAList"]  # right, but gradcheck wants Parameters as attributes
 each_right = pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.name)
 each_wrong = pytest.mark.parametrize("case", WRONG, ids=lambda case: case.name)
@@ -95,7 +97,7 @@ TRUE = {  # what may be said: of which mistakes, "name (place)"
     r"is off by the constant": ["*: 0.1 too much *", "*: quantiles swapped *", "*: unused gets a gradient *"],
     r"each layer is right by itself": ["loss_with_a_head: *"],
     r"backward is not linear in grad_output": ["* (upstream)"],
-    r"where grad_output is not contiguous": ["* (order)"],
+    r"is another .*grad_output.*(contiguous|Fortran|memory)": ["* (order)"],
     r"with input_grad=False": ["* (input_grad)"],
     r"for a batch of 1\b": ["* (one)"],
     r"replaces the Parameter": ["Replacing: *"],
@@ -104,10 +106,10 @@ TRUE = {  # what may be said: of which mistakes, "name (place)"
 }
 
 
-def misleading(complaint, case):
+def misleading(text, case):
     """The hints, or what is said without one, that are not true of a mistake."""
-    said = [line for line in complaint.splitlines() if "hint: " in line] or complaint.splitlines()[:1]
-    return [text for text in said if not _may_be_said(text, f"{case.name} ({case.place})")]
+    said = [line for line in text.splitlines() if "hint: " in line] or text.splitlines()[:1]
+    return [line for line in said if not _may_be_said(line, f"{case.name} ({case.place})")]
 
 
 def _may_be_said(text, mistake):
@@ -161,17 +163,17 @@ def test_every_kind_and_every_place_has_its_members():
 
 @each_accepted
 def test_a_right_one_is_accepted(case):
-    assert nnlite_complaint(case, 0) is None
+    assert complaint(case, 0) is None
 
 
 @each_wrong
 def test_a_wrong_one_is_rejected(case):
-    assert nnlite_complaint(case, 0) is not None
+    assert complaint(case, 0) is not None
 
 
 @each_wrong
 def test_no_hint_misleads(case):
-    assert misleading(nnlite_complaint(case, 0) or "", case) == []
+    assert misleading(complaint(case, 0) or "", case) == []
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -189,7 +191,7 @@ def test_none_that_is_right_is_rejected(seed):
 @for_20_seeds
 def test_none_that_is_wrong_is_accepted_or_misjudged(seed):
     complaints = [(case, nnlite_complaint(case, seed)) for case in WRONG]
-    assert [case.name for case, complaint in complaints if complaint is None] == []
+    assert [case.name for case, text in complaints if text is None] == []
     assert [(case.name, hints) for case, text in complaints if (hints := misleading(text, case))] == []
 
 
