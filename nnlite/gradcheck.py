@@ -185,8 +185,8 @@ class _Check:
         here = subject.given[0][0]
         if not subject.names or any(name not in known for name in subject.expected):
             raise ValueError(
-                f"gradcheck: {subject.title} has gradients of {', '.join(known) or 'nothing'} at an x of {here.dtype}, and "
-                f"expected is {subject.expected}: wanted a gradient to check, and names of those"
+                f"gradcheck: {subject.title} has gradients of {', '.join(known) or 'nothing'} for x of {here.dtype}, "
+                f"and expected is {subject.expected}: wanted a gradient to check, and names of those"
             )
         subject.usual = usual_slopes(subject)
         found = self._verdicts(first, mean, whole=True)
@@ -275,9 +275,14 @@ class _Check:
         known = {}  # {sentence: arrays that it fits}
         for row in wrong:
             moves = entries(subject, row.name)
-            sentence = "an entry that was not checked is wrong: check a smaller layer, of which every entry is"
             if row.index is not None:
                 sentence = hint(subject, measure, moves, first, mean)
+            elif len(moves) < subject.array(row.name).size:
+                sentence = "an entry that was not checked is wrong: check a smaller layer, of which every entry is"
+            else:
+                sentence = (
+                    "is wrong for entries together that are right alone: does each of a tie get the whole gradient?"
+                )
             known.setdefault(sentence, []).append(row.name)
         hints = [f"{', '.join(names)}: {sentence}" for sentence, names in known.items() if sentence]
         hints += self._find_wrong_layer()

@@ -1,4 +1,4 @@
-"""Where else to check: at other inputs and parameters, for a 0, a 1 or a symmetric array at the start hides mistakes."""
+"""Where else to check: at other inputs and parameters, for a 0, a 1 or a symmetric array hides mistakes."""
 
 import contextlib
 from typing import NamedTuple

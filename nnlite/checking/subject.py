@@ -108,10 +108,13 @@ class Subject:
         for parameter in self.parameters.values():
             parameter.zero_grad()
 
-    def gradients(self, upstream=None):
-        """What one backward says, of this or another upstream gradient: {name: dL/darray}."""
+    def gradients(self, upstream=None, already=0.0):
+        """What one backward says: {name: dL/darray}. upstream: another than this one. already: stands in each .grad."""
         self.zero_grad()
         self.forward()
+        if already:
+            for parameter in self.parameters.values():
+                parameter.grad[...] = already
         return self.collect(self.layer.backward(self.upstream.copy() if upstream is None else upstream))
 
     def collect(self, returned):
