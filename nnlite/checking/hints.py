@@ -45,7 +45,7 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
         return np.all(np.abs(a - b) <= NEAR * np.abs(b) + rounding)
 
     def same(a, b):
-        """Whether two arrays that backward says are the same."""
+        """Whether two arrays that differ by a mistake or not at all do not."""
         return np.all(np.abs(a - b) <= NEAR * np.abs(b))
 
     found, mean, numeric = entries(first[name]), entries(mean[name]), slope()
@@ -91,12 +91,12 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
     if name == "input" and output.shape == x.shape:
         if alike(numeric - found, entries(upstream)):
             yield "lacks grad_output itself: x also reaches the output unchanged, and gradients of two ways add up"
-        if alike(found, elsewhere(output, slope)):
+        if same(found, elsewhere(output, slope)):
             yield "is the derivative at the output of forward: take it at x"
         if alike(elsewhere(output, backward), numeric):
             yield "would be right if x were the output: the formula wants y = forward(x), not x"
-    is_stale = alike(found, elsewhere(subject.earlier, slope)) and same(elsewhere(other, backward), found)
-    if is_stale and not any(alike(found, elsewhere(draw(x, subject, "alike"), slope)) for _ in range(20)):
+    is_stale = same(found, elsewhere(subject.earlier, slope)) and same(elsewhere(other, backward), found)
+    if is_stale and not any(same(found, elsewhere(draw(x, subject, "alike"), slope)) for _ in range(20)):
         if output.shape != x.shape or not same(found, entries(upstream)):
             yield "is the derivative at the input of an earlier forward: keep what the latest one got"
     constant = np.mean(found - numeric)
