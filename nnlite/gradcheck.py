@@ -114,6 +114,8 @@ def gradcheck(
     here_only: check at this x and with these parameters alone. Else it is checked too with parameters p (1 + 0.3 n) +
     0.3 n, n from N(0, 1), at other inputs, with more than 1 where x is 1 long, and for a batch of 1: what is 0, 1 or
     symmetric at the start, or on one side of a kink, hides mistakes. Where forward fails there, nothing is concluded.
+    Where a layer is right for some inputs alone, such as positive ones, and computes others without an error, it helps.
+    Settings, such as a dilation or a weight of 1, are not moved: check at other values of them.
     expected: {name: function}, for backwards that are meant to be the gradient of another forward, such as that of a
     straight-through estimator, {"input": lambda x: x}; None instead of a function leaves an array out.
 

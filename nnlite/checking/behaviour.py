@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 
-ALIKE, ROUNDING = 1e-9, 1e-13  # differences that rounding may make, in proportion to an entry and to the largest
+ALIKE, ROUNDING = 2**22, 512  # roundings by which gradients may differ, of an entry, and of the largest
 SCALES = -(2.0**40), 2.0**-40  # which are exact, and beyond any threshold at which gradients are clipped or dropped
 
 
@@ -77,30 +77,31 @@ def gradient_faults(gradient, array):
 
 def faults_of_experiments(subject, first):
     """Yield what is amiss in backwards of other upstream gradients, and without input_grad."""
+    upstream, shape = subject.upstream, subject.upstream.shape
     for scale in SCALES:
-        if np.isfinite(scale * subject.upstream).all() and np.isfinite(scale * subject.output).all():
-            for name, gradient in subject.gradients(scale * subject.upstream).items():
-                if not _is_alike(subject, name, gradient / scale, first[name]):
-                    yield (
-                        f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of "
-                        f"{name} is not {scale:.0e} times as large: is it clipped or dropped, or of grad_output's size?"
-                    )
-    shape = subject.upstream.shape
-    for some in (shape, (*shape[:1], *[1 for _ in shape[1:]])):  # entries, and rows, of very different sizes
-        other = subject.upstream * 2.0 ** subject.rng.integers(-10, 10, some)
-        together, alone = subject.gradients(subject.upstream + other), subject.gradients(other)
-        for name, gradient in together.items():
-            if not _is_alike(subject, name, gradient, first[name] + alone[name], rounding=ALIKE):
+        if np.isfinite(scale * upstream).all() and np.isfinite(scale * subject.output).all():
+            found = {name: gradient / scale for name, gradient in subject.gradients(scale * upstream).items()}
+            names = _names_of_others(subject, found, first, ROUNDING)
+            if names:
                 yield (
-                    f"backward is not linear in grad_output: of a sum of two, the gradient of {name} is not the sum of "
-                    "its gradients: is something clipped or dropped in comparison to the rest?"
+                    f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of {names} "
+                    f"is not {scale:.0e} times as large: is it clipped, dropped or of grad_output's size?"
                 )
-    scattered = np.empty((2, *subject.upstream.shape[::-1]), subject.dtype).T[..., 0]  # in no order of memory
-    scattered[...] = subject.upstream
+    for some in (shape, (*shape[:1], *[1 for _ in shape[1:]])):  # entries, and rows, of very different sizes
+        other = upstream * (2.0 ** subject.rng.integers(-10, 10, some)).astype(subject.dtype)
+        together, alone = subject.gradients(upstream + other), subject.gradients(other)
+        names = _names_of_others(subject, together, {name: first[name] + alone[name] for name in first}, ALIKE)
+        if names:
+            yield (
+                f"backward is not linear in grad_output: of a sum of two, the gradient of {names} is not the sum of "
+                "their gradients: is something clipped or dropped in comparison to the rest?"
+            )
+    scattered = np.empty((2, *shape[::-1]), subject.dtype).T[..., 0]  # in no order of memory
+    scattered[...] = upstream
     with contextlib.suppress(Exception):  # a backward that does not take it says so itself
-        for name, gradient in subject.gradients(scattered).items():
-            if not _is_alike(subject, name, gradient, first[name]):
-                yield f"the gradient of {name} is another if grad_output is not contiguous: is its memory read?"
+        names = _names_of_others(subject, subject.gradients(scattered), first, ROUNDING)
+        if names:
+            yield f"the gradient of {names} is another if grad_output is not contiguous: is its memory read?"
     if "input_grad" in inspect.signature(subject.layer.backward).parameters:
         subject.zero_grad()
         subject.forward()
@@ -109,16 +110,22 @@ def faults_of_experiments(subject, first):
         except Exception as error:
             yield f"backward raised {error!r} with input_grad=False"
             return
-        for name, parameter in subject.parameters.items():
-            if not _is_alike(subject, name, parameter.grad, first[name]):
-                yield f"{name}.grad is another with input_grad=False, wanted the same"
+        found = {name: parameter.grad for name, parameter in subject.parameters.items()}
+        names = _names_of_others(subject, found, first, ROUNDING)
+        if names:
+            yield f"the gradient of {names} is another with input_grad=False, wanted the same"
 
 
-def _is_alike(subject, name, found, wanted, rounding=ROUNDING):
-    """Whether two gradients differ by rounding alone: in proportion to each entry, to the largest, and to the loss."""
-    loss, size = np.sum(np.abs(subject.output * subject.upstream)) / subject.size(name), np.abs(wanted)
-    allowed = ALIKE * size + rounding * (np.max(size, initial=0) + loss) + np.finfo(wanted.dtype).tiny
-    return found.shape == wanted.shape and np.all(np.abs(found - wanted) <= allowed)
+def _names_of_others(subject, found, wanted, roundings):
+    """The names of gradients that differ by more than rounding, of each entry, of the largest, and of the loss."""
+    names, loss = [], np.sum(np.abs(subject.output * subject.upstream))
+    for name, gradient in found.items():
+        size = np.abs(wanted[name])
+        rounding = ALIKE * size + roundings * (np.max(size, initial=0) + loss / subject.size(name))
+        allowed = subject.eps * rounding + np.finfo(subject.dtype).tiny
+        if gradient.shape != size.shape or not np.all(np.abs(gradient - wanted[name]) <= allowed):
+            names.append(name)
+    return ", ".join(names)
 
 
 def warnings_of_memory(subject, first):
@@ -144,7 +151,7 @@ def warnings_of_memory(subject, first):
         for each, before in zip(subject.inputs, inputs):
             if isinstance(each, np.ndarray):
                 each[...] = before
-        return not all(_is_alike(subject, name, found[name], first[name]) for name in first)
+        return bool(_names_of_others(subject, found, first, ROUNDING))
 
     if is_read_by_backward(output):
         yield "backward reads the output, which is the caller's: let forward return a copy, y.copy()"

@@ -23,7 +23,7 @@ def places(subject):
     return [
         *with_other_parameters,
         Place("at another input", [(long, moved), (near, moved), (alike, moved), (long, values), (near, values)]),
-        Place("at another input, of larger numbers", [(wide, values), (alike, values)]),
+        Place("at an input of larger numbers", [(wide, values), (alike, values)]),
     ]
 
 
