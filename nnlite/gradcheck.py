@@ -27,7 +27,7 @@ from nnlite.checking.hints import hint
 from nnlite.checking.places import draw, places, rows_of, stand_at, usual_slopes
 from nnlite.checking.slopes import NotAnalytic
 from nnlite.checking.subject import Loss, Subject, direction, entries
-from nnlite.checking.verdict import COMPLEX_STEP, Measure, verdicts
+from nnlite.checking.verdict import COMPLEX_STEP, Measure, is_tied, verdicts
 from nnlite.layers import Layer
 
 TOLERANCE = {"complex": {"float64": 1e-12, "float32": 1e-3}, "central": {"float64": 1e-7, "float32": 1e-1}}
@@ -209,7 +209,9 @@ class _Check:
         moves = [direction(subject, name) for name in subject.names]
         directions = len(moves)
         if whole:
-            moves += [direction(subject, name, even=True) for name in subject.names]
+            moves += [
+                direction(subject, name, even=True) for name in subject.names if is_tied(subject, name) for _ in "12"
+            ]
             moves += [move for name in subject.names for move in entries(subject, name)]
         try:
             found = verdicts(subject, self.measure(elsewhere), moves, [first, mean], directions)

@@ -16,6 +16,15 @@ settings.load_profile("repeatable")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seeds", type=int, default=2, help="how many numbers to try test_student_layers.py with")
+
+
+def pytest_generate_tests(metafunc):
+    if "other_seed" in metafunc.fixturenames:
+        metafunc.parametrize("other_seed", range(1, metafunc.config.getoption("seeds")))
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

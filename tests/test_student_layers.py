@@ -25,9 +25,9 @@ each_wrong = pytest.mark.parametrize("case", WRONG, ids=lambda case: case.name)
 each_accepted = pytest.mark.parametrize("case", [c for c in RIGHT if c.name not in REFUSED], ids=lambda case: case.name)
 
 
-def for_20_seeds(test):
-    """Takes minutes, and runs the lines that seed 0 has run."""
-    return pytest.mark.slow(pytest.mark.no_cover(pytest.mark.parametrize("seed", range(20))(test)))
+def for_other_seeds(test):
+    """Runs the lines that seed 0 has run; pytest tests/test_student_layers.py --seeds 20 takes some minutes."""
+    return pytest.mark.slow(pytest.mark.no_cover(test))
 
 
 EVERYWHERE = ["here", "parameters", "input", "again", "upstream", "order", "input_grad"]
@@ -76,11 +76,12 @@ TRUE = {  # what may be said: of which mistakes, "name (place)"
         "Sine: *",
         "Cube*: *",
         "Huge: *",
+        "Dropout: *",
     ],
     r"is 0 everywhere: is it computed": ["*: not written yet *", "*: not added for one row *"],
     r"is 0 everywhere$": ["*"],
     r"is wrong for entries together that are right alone": ["MaxPool2d, ties: all of a tie *"],
-    r"agrees in \d+ digits": ["*float32 *", "LayerScale: *", "GroupNorm: eps *"],
+    r"agrees in \d+ digits": ["*float32 *", "LayerScale: *", "GroupNorm: eps *", "Head: slope for one row *"],
     r"does not depend on grad_output": ["*upstream forgotten *", "*: x for the upstream *"],
     r"does not turn round with grad_output": ["*: mask of the upstream *", "*: sign of the upstream lost *"],
     r"has a term without grad_output": ["*: plus for times *", "*: penalty without the upstream *"],
@@ -149,10 +150,10 @@ def test_a_wrong_one_is_wrong_by_measurement(case):
     assert faults_of_wrong(case, 0) == []
 
 
-@for_20_seeds
-def test_each_is_what_it_is_said_to_be_for_other_numbers(seed):
-    right = [fault for case in RIGHT for fault in faults_of_right(case, seed)]
-    assert right + [fault for case in WRONG for fault in faults_of_wrong(case, seed)] == []
+@for_other_seeds
+def test_each_is_what_it_is_said_to_be_for_other_numbers(other_seed):
+    right = [fault for case in RIGHT for fault in faults_of_right(case, other_seed)]
+    assert right + [fault for case in WRONG for fault in faults_of_wrong(case, other_seed)] == []
 
 
 def test_every_kind_and_every_place_has_its_members():
@@ -185,14 +186,14 @@ def test_parameters_in_a_list_are_refused_with_their_names(name, rng):
         gradcheck(*case.build(rng))
 
 
-@for_20_seeds
-def test_none_that_is_right_is_rejected(seed):
-    assert [case.name for case in RIGHT if case.name not in REFUSED and nnlite_complaint(case, seed)] == []
+@for_other_seeds
+def test_none_that_is_right_is_rejected(other_seed):
+    assert [case.name for case in RIGHT if case.name not in REFUSED and nnlite_complaint(case, other_seed)] == []
 
 
-@for_20_seeds
-def test_none_that_is_wrong_is_accepted_or_misjudged(seed):
-    complaints = [(case, nnlite_complaint(case, seed)) for case in WRONG]
+@for_other_seeds
+def test_none_that_is_wrong_is_accepted_or_misjudged(other_seed):
+    complaints = [(case, nnlite_complaint(case, other_seed)) for case in WRONG]
     assert [case.name for case, text in complaints if text is None] == []
     assert [(case.name, hints) for case, text in complaints if (hints := misleading(text, case))] == []
 

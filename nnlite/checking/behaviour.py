@@ -84,8 +84,8 @@ def faults_of_experiments(subject, first):
             names = _names_of_others(subject, found, first, ROUNDING)
             if names:
                 yield (
-                    f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of {names} "
-                    f"is not {scale:.0e} times as large: is it clipped, dropped or of grad_output's size?"
+                    f"backward is not linear in grad_output: for {scale:.0e} times as much, the gradient of {names} "
+                    f"is not {scale:.0e} times as large: is it clipped, or dropped?"
                 )
     for some in (shape, (*shape[:1], *[1 for _ in shape[1:]])):  # entries, and rows, of very different sizes
         other = upstream * (2.0 ** subject.rng.integers(-10, 10, some)).astype(subject.dtype)

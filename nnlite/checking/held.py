@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dis
 import functools
 import types
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ def reachable(root):
     """Yield (name, object) for root and all that it holds, each once.
 
     Held are attributes, of the class too, items of lists, tuples and dicts, and what a function closes over, has as a
-    default or, of Layers, Parameters, lists, dicts and functions, finds among the globals of its module.
+    default or, of Layers, Parameters and functions of its module, finds among the globals.
     """
     seen, waiting = {}, [("", root)]
     for name, each in waiting:
@@ -63,14 +64,10 @@ def _inside_function(function):
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         with contextlib.suppress(ValueError):  # a variable that has no value yet
             held.append((variable, cell.cell_contents))
-    for variable in function.__code__.co_names:
+    for variable in {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}:
         value = function.__globals__.get(variable)
-        is_of_its_module = getattr(value, "__module__", None) == function.__module__
-        if (
-            isinstance(value, (Layer, Parameter, dict, list))
-            or isinstance(value, types.FunctionType)
-            and is_of_its_module
-        ):
+        is_of_its_module = isinstance(value, types.FunctionType) and value.__module__ == function.__module__
+        if isinstance(value, (Layer, Parameter)) or is_of_its_module:
             held.append((variable, value))
     return held
 

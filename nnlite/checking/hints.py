@@ -96,9 +96,8 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
         if alike(elsewhere(output, backward), numeric):
             yield "would be right if x were the output: the formula wants y = forward(x), not x"
     is_stale = same(found, elsewhere(subject.earlier, slope)) and same(elsewhere(other, backward), found)
-    if is_stale and not any(same(found, elsewhere(draw(x, subject, "alike"), slope)) for _ in range(20)):
-        if output.shape != x.shape or not same(found, entries(upstream)):
-            yield "is the derivative at the input of an earlier forward: keep what the latest one got"
+    if is_stale and not np.isin(np.abs(found), [0, *np.abs(upstream).flat]).all():  # as many layers hand on
+        yield "is the derivative at the input of an earlier forward: keep what the latest one got"
     constant = np.mean(found - numeric)
     if found.size > 1 and alike(found - constant, numeric):
         yield f"is off by the constant {constant:.4g}: a constant term is missing, or too much"
@@ -114,7 +113,7 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
         if is_elementwise and np.count_nonzero(_result_or_nan(lambda: subject.gradients(upstream=one)[name])) == 1:
             if same(found, entries(upstream)):
                 yield "is grad_output itself: multiply by the slope"
-            slopes = found[worst] / one[index], numeric[worst] / one[index]
+            slopes = found[worst] / one[index] + 0.0, numeric[worst] / one[index] + 0.0  # no -0
             yield f"at {index}, x = {x[index]:.6g}, has the slope {slopes[0]:.6g}, wanted {slopes[1]:.6g}"
 
 

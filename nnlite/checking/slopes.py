@@ -29,9 +29,9 @@ class CarefulSlope(NamedTuple):
     value: float
     error: float
     share: float
-    size: float  # sum|y * u| over the outputs that can change, or over all if none does
     sides: tuple  # (lowest, highest) of the slopes to the left and to the right, and of their error
     is_kink: bool  # whether these two differ by more than their error
+    others: list  # (value, error) of larger steps, if they measure another: where forward rounds within
 
 
 class NotAnalytic(Exception):
@@ -87,37 +87,45 @@ def carefully(subject, move):
     size = np.sum(np.abs(y0 * u)[moved if moved.any() else ...])
     rounding = 4 * subject.eps * size / wanted[1:]
     share = np.array([np.sum(np.abs(a - b)) for a, b in zip(*changes)]) / (2 * wanted)
-    sides = np.array([_best((SHRINK * each[1:] - each[:-1]) / (SHRINK - 1), rounding, share)[:2] for each in sums])
-    sides = sides[np.isfinite(sides[:, 0])]  # where forward ends, there is one side alone
-    lowest, highest = np.min(sides[:, 0], initial=np.inf), np.max(sides[:, 0], initial=-np.inf)
-    room = 10 * np.sum(sides[:, 1]) + 64 * subject.eps ** (1 / 2) * np.max(np.abs(sides[:, 0]), initial=0)
-    for each in sums:
-        last = (each * wanted)[-3:]
-        jumps = np.ptp(last) < 0.1 * np.max(np.abs(last)) and np.max(np.abs(last)) > 64 * subject.eps * size
-        if jumps or not len(sides):
-            lowest, highest = -np.inf, np.inf
+    one_sided = [_plateaus((SHRINK * each[1:] - each[:-1]) / (SHRINK - 1), rounding, share)[0] for each in sums]
+    sides = np.array([(value, error) for value, error, _ in one_sided if np.isfinite(value)])
+    room = np.sum([10 * error + 64 * subject.eps**0.5 * abs(value) for value, error in sides])
+    if any(_jumps(each * wanted, subject.eps * size) for each in sums) or not len(sides):
+        lowest, highest = -np.inf, np.inf
+    else:
+        lowest, highest = np.min(sides[:, 0]), np.max(sides[:, 0])
     both = np.sum(sums, axis=0) / 2
-    value, error, at = _best((SHRINK**2 * both[1:] - both[:-1]) / (SHRINK**2 - 1), rounding, share)
-    is_kink = len(sides) < 2 or highest - lowest > room
-    return CarefulSlope(value, error, share[at], size, (lowest - room, highest + room), is_kink)
+    (value, error, at), *others = _plateaus((SHRINK**2 * both[1:] - both[:-1]) / (SHRINK**2 - 1), rounding, share)
+    is_kink = len(sides) < 2 or highest - lowest > room  # where forward ends, there is one side alone
+    return CarefulSlope(
+        value, error, share[at], (lowest - room, highest + room), is_kink, [each[:2] for each in others]
+    )
 
 
-def _best(estimates, rounding, share):
-    """(value, error, at): the estimate that differs least from its neighbours, from small steps up to a contradiction.
+def _jumps(changes, rounding):
+    """Whether what changes in the smallest steps stays as large as it is."""
+    last = np.abs(changes[-3:])
+    return np.ptp(changes[-3:]) < 0.1 * np.max(last) and np.max(last) > 64 * rounding
 
-    Where the share grows as steps shrink, what is seen is a jump, rounding or, in steps of many periods of a sine,
-    noise; and where it is 0, or as small as the error, steps are too small to be seen.
+
+def _plateaus(estimates, rounding, share):
+    """(value, error, at) of the estimates that agree over several steps, those of the smallest steps first.
+
+    value is what differs least from its neighbours. Where the share grows as steps shrink, what is seen is a jump,
+    rounding or, in steps of many periods of a sine, noise; where it is 0, or as small as the error, nothing is seen.
     """
     changes = np.abs(np.diff(estimates))
     errors = np.max([changes[:-2], changes[1:-1], changes[2:]], axis=0) + rounding[1:-2]
     errors[~np.isfinite(errors) | ((share[2:-2] == 0) & share.any())] = np.inf
     is_settled = (share[1:-3] >= 0.5 * share[2:-2]) & (errors < 1e-2 * share[2:-2])
-    agree = []
+    plateaus = [[]]
     for at in reversed(np.flatnonzero(is_settled)):
-        if any(abs(estimates[at + 1] - estimates[each + 1]) > 2 * (errors[at] + errors[each]) for each in agree):
-            if len(agree) >= 3:
-                break
-            agree = []  # they agreed by chance
-        agree.append(at)
-    at = min(agree, key=errors.__getitem__, default=np.argmin(errors))
-    return estimates[at + 1] if np.isfinite(errors[at]) else np.nan, errors[at], at + 1
+        near = [
+            abs(estimates[at + 1] - estimates[each + 1]) <= 2 * (errors[at] + errors[each]) for each in plateaus[-1]
+        ]
+        if not all(near):
+            plateaus.append([])
+        plateaus[-1].append(at)
+    found = [plateau for plateau in plateaus if len(plateau) >= 3] or [plateaus[-1] or [np.argmin(errors)]]
+    best = [min(plateau, key=errors.__getitem__) for plateau in found]
+    return [(estimates[at + 1] if np.isfinite(errors[at]) else np.nan, errors[at], at + 1) for at in best]

@@ -147,9 +147,12 @@ class Subject:
 
 
 def direction(subject, name, even=False):
-    """A move of all entries of an array, in proportion to their size: at random; or nearly alike, which tells ties."""
-    n = subject.rng.standard_normal(subject.array(name).shape)
-    return Move(name, ..., subject.size(name) * (1 + 0.01 * n if even else n))
+    """A move of all entries of an array, in proportion to their size: at random; or nearly alike in a row, for ties."""
+    shape = subject.array(name).shape
+    n = subject.rng.standard_normal(shape)
+    if even:
+        n = (1 + 0.01 * n) * subject.rng.standard_normal((*shape[:1], *[1 for _ in shape[1:]]))
+    return Move(name, ..., subject.size(name) * n)
 
 
 def entries(subject, name):

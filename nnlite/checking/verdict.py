@@ -123,10 +123,13 @@ def _look_again(subject, measure, each):
             return _excused(each, measure) if is_absorbed else each, is_absorbed
     else:
         each = each._replace(numeric=careful.value, scale=careful.share)
-        if of_analytic <= max(SAFETY * careful.error, absorbed):
-            is_blind = SAFETY * careful.error > 0.1 * max(abs(each.analytic), abs(careful.value))
-            return _excused(each, measure)._replace(remark="unresolved" if is_blind else ""), True
-    if (careful.is_kink or _is_tied(subject, each.move)) and _is_between_slopes_nearby(subject, each):
+        for value, error in [(careful.value, careful.error), *careful.others]:
+            if abs(each.analytic - value) <= max(SAFETY * error, absorbed):
+                is_blind = SAFETY * error > 0.1 * max(abs(each.analytic), abs(value))
+                return _excused(each, measure)._replace(numeric=value, remark="unresolved" if is_blind else ""), True
+    if (careful.is_kink or is_tied(subject, each.move.name, each.move.index)) and _is_between_slopes_nearby(
+        subject, each
+    ):
         return each._replace(numeric=each.analytic, remark="kink"), True
     return each, True
 
@@ -172,16 +175,16 @@ def _moved(subject, by):
             subject.array(name)[...] = array
 
 
-def _is_tied(subject, move):
-    """Whether an entry, or any along a direction, equals another: the slopes on both sides may agree at such a kink."""
-    array = subject.array(move.name)
-    return np.sum(array == array[move.index]) > 1 if move.is_entry else len(np.unique(array)) < array.size
+def is_tied(subject, name, index=...):
+    """Whether an entry, or any, equals another of its array: a kink of their maximum shows along directions alone."""
+    array = subject.array(name)
+    return len(np.unique(array)) < array.size if index is ... else np.sum(array == array[index]) > 1
 
 
 def _is_between_slopes_nearby(subject, each):
     """Whether slopes near here, with the arrays moved a little up, down, at random, differ, with analytic among them.
 
-    Along a direction, which passes many kinks, among them or as far away from them as they are from each other.
+    Along a direction, which passes many kinks, among them or not much farther than they are from each other.
     """
     up = {name: np.ones(subject.array(name).shape) for name in subject.names}
     down = {name: -ones for name, ones in up.items()}
@@ -199,6 +202,6 @@ def _is_between_slopes_nearby(subject, each):
                 slopes.append(by_central_differences(subject, [each.move], NUDGE / 1000)[0].value)
     lowest, highest = np.min(slopes, initial=np.inf), np.max(slopes, initial=-np.inf)
     largest, is_entry = np.max(np.abs([lowest, highest])), each.move.is_entry
-    room = 1e-4 * largest + (0 if is_entry else highest - lowest)
+    room = 1e-4 * largest + (0 if is_entry else 3 * (highest - lowest))
     is_kink = highest - lowest > (1e-2 if is_entry else 1e-6) * largest
     return is_kink and lowest - room <= each.analytic <= highest + room
