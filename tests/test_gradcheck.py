@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
-from small_layers import RIGHT, Centred, Curve, LayerNorm, Product, Scale, Skip, Square, linear
+from small_layers import RIGHT, Curve, LayerNorm, Product, Scale, Square, linear
 
 from autoencoders import VAE, FCNAutoencoder
 from autoencoders.vae import VAELoss
@@ -192,7 +192,9 @@ def test_wrong_entries_of_a_large_array_are_found_along_its_own_direction(rng, m
         ("bias", False),
     ]
     assert [row.index for row in raised.value.report.rows][1] is None and "a direction" in table[1]
-    assert hint == "hint: weight: an entry that was not checked is wrong: check a smaller layer, of which every entry is"
+    assert (
+        hint == "hint: weight: an entry that was not checked is wrong: check a smaller layer, of which every entry is"
+    )
 
 
 def test_a_gradient_where_there_is_none_is_wrong_however_small_it_is():
@@ -242,9 +244,7 @@ def test_what_says_nothing_is_said_to_be_unchecked(rng):
             self.bias = Parameter(np.ones(2))
 
     report = gradcheck(Unused(np.ones(4)), rng.standard_normal((3, 4)))
-    assert report.remarks[0] == (
-        "warning: bias: 0 everywhere, by forward and by backward: nothing was checked here"
-    )
+    assert report.remarks[0] == ("warning: bias: 0 everywhere, by forward and by backward: nothing was checked here")
 
 
 def test_what_reacts_at_another_input_alone_is_checked_there():
@@ -373,7 +373,9 @@ def test_a_composition_of_right_layers_that_is_wrong_is_said_to_be_so(rng):
 
 @pytest.mark.parametrize("rows", [2, 3])
 def test_an_output_of_other_dimensions_for_a_batch_of_1_is_rejected(rng, rows):
-    message = f"^right for a batch of {rows}, but for a batch of 1: Linear: the output has shape .*, wanted 2 dimensions$"
+    message = (
+        f"^right for a batch of {rows}, but for a batch of 1: Linear: the output has shape .*, wanted 2 dimensions$"
+    )
     with BUGS["Squeezed"].planted(), pytest.raises(GradcheckError, match=message):
         gradcheck(linear(rng), rng.standard_normal((rows, FEATURES)))
 
@@ -391,7 +393,9 @@ class WrongAlone(Scale):
 
 
 def test_a_gradient_that_is_wrong_for_a_batch_of_1_alone_is_found(rng):
-    message = "^right for a batch of 3, but for a batch of 1: WrongAlone: backward does not match forward\n(?s:.*) 2 times"
+    message = (
+        "^right for a batch of 3, but for a batch of 1: WrongAlone: backward does not match forward\n(?s:.*) 2 times"
+    )
     with pytest.raises(GradcheckError, match=message):
         gradcheck(WrongAlone(lambda gradient: 2 * gradient), rng.standard_normal((3, 4)))
 
@@ -514,7 +518,9 @@ def test_expected_wants_names_of_arrays_and_one_that_is_checked(rng, expected):
 
 
 def test_nothing_to_check_is_said_to_be_so():
-    with pytest.raises(ValueError, match="^gradcheck: Curve has gradients of nothing for x of int64, and expected is {}"):
+    with pytest.raises(
+        ValueError, match="^gradcheck: Curve has gradients of nothing for x of int64, and expected is {}"
+    ):
         gradcheck(Curve(lambda x: x / 2, np.ones_like), np.arange(3))
 
 
