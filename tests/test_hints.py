@@ -1,0 +1,180 @@
+"""Hints name the mistake, or are silent."""
+
+import numpy as np
+import pytest
+from small_layers import Centred, Curve, Skip, Square, linear
+
+from demos.planted_bugs import BUGS, FEATURES, N
+from nnlite import GradcheckError, Linear, Sequential, Tanh, gradcheck
+
+
+def hints_on(layer, *inputs, **settings):
+    """The hints of the report on a layer that is wrong."""
+    with pytest.raises(GradcheckError) as raised:
+        gradcheck(layer, *inputs, **settings)
+    for hint in raised.value.report.hints:
+        assert f"\nhint: {hint}" in str(raised.value)
+    return raised.value.report.hints
+
+
+class Changed(Square):
+    """A Linear whose backward does something else too."""
+
+    def __init__(self, rng, change):
+        super().__init__(rng)
+        self.change = change
+
+    def backward(self, grad_output, input_grad=True):
+        return self.change(self, grad_output, super().backward(grad_output))
+
+
+def test_a_backward_that_computes_in_float32_is_named(rng):
+    layer = Curve(np.sin, lambda x: np.float64(np.float32(np.cos(x.real))))
+    assert hints_on(layer, rng.standard_normal((3, 4))) == [
+        "input: agrees in 5 digits: does anything compute in float32, or is a small term wrong?"
+    ]
+
+
+def test_a_factor_without_a_known_cause_is_stated(rng):
+    assert hints_on(Curve(np.sin, lambda x: -1.7 * np.cos(x)), rng.standard_normal((3, 4))) == [
+        "input: is -1.7 times the right one"
+    ]
+
+
+def test_of_two_numbers_a_factor_and_a_constant_are_told(rng):
+    assert hints_on(Curve(np.sin, lambda x: 1.7 * np.cos(x)), rng.standard_normal((1, 2))) == [
+        "input: is 1.7 times the right one"
+    ]
+    assert hints_on(lambda x: (np.sum(x**3), 3 * x**2 + 0.1), rng.standard_normal((1, 2))) == [
+        "input: is off by the constant 0.1: a constant term is missing, or too much"
+    ]
+
+
+def test_of_one_number_only_a_factor_with_a_known_cause_is_told():
+    x = np.array([[0.5]])
+    assert hints_on(lambda x: (np.sum(x**3), 1.7 * 3 * x**2), x) == ["this looks like no mistake known here"]
+    assert hints_on(lambda x: (np.sum(x**3), 2 * 3 * x**2), x) == [
+        "input: is 2 times the right one: perhaps the 2 of a square's derivative"
+    ]
+
+
+def test_a_batch_size_of_2_leaves_two_reasons_for_a_factor_2(rng):
+    assert hints_on(Curve(np.sin, lambda x: 2 * np.cos(x)), rng.standard_normal((2, 4))) == [
+        "input: is 2 times the right one: perhaps the 2 of a square's derivative or the batch size"
+    ]
+
+
+def test_a_number_is_its_own_batch_of_1():
+    assert hints_on(Curve(np.sin, lambda x: 3 * np.cos(x)), np.array(0.5)) == [
+        "input: at (), x = 0.5, has the slope 2.63275, wanted 0.877583"
+    ]
+
+
+def test_of_two_rows_one_that_is_left_out_is_noticed(rng):
+    with BUGS["FirstRowOnly"].planted():
+        hints = hints_on(linear(rng), rng.standard_normal((2, FEATURES)))
+    assert hints == ["bias: does not depend on the last row of grad_output: sum over the whole batch"]
+
+
+@pytest.mark.xfail(reason="IndexError: entries of a bias are looked up in grad_output", strict=True)
+def test_hints_go_on_past_the_experiment_of_transposing(rng):
+    with BUGS["EarlierForward"].planted():
+        hints = hints_on(Sequential(linear(rng), Tanh()), rng.standard_normal((N, FEATURES)))
+    assert "input, 0.bias: is the derivative at the input of an earlier forward: keep what the latest one got" in hints
+
+
+def test_of_an_element_wise_layer_an_unknown_mistake_shows_the_slopes_at_the_worst_entry():
+    assert hints_on(Curve(lambda x: x**3, lambda x: 2 * x), np.array([[0.1, -2.0]])) == [
+        "input: at (0, 1), x = -2, has the slope -4, wanted 12"
+    ]
+
+
+def test_of_other_layers_an_unknown_mistake_is_called_so(rng):
+    layer = Changed(rng, lambda self, grad_output, grad_input: grad_input * [1, 2, 3, 4])
+    assert hints_on(layer, rng.standard_normal((3, 4))) == ["this looks like no mistake known here"]
+
+
+def test_an_unknown_mistake_of_a_loss_is_called_so(rng):
+    assert hints_on(lambda x: (np.sum(x**3), 3 * x), rng.standard_normal((3, 4))) == [
+        "this looks like no mistake known here"
+    ]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e6])
+@pytest.mark.parametrize("wrong, told", [(1, True), (5, True), (6, False)])
+def test_wrong_entries_are_counted_if_they_are_less_than_half(rng, scale, wrong, told):
+    class Some(Curve):
+        def backward(self, grad_output, input_grad=True):
+            grad_input = super().backward(grad_output)
+            grad_input.flat[:wrong] *= 2
+            return grad_input
+
+    hints = hints_on(Some(lambda x: scale * np.sin(x), lambda x: scale * np.cos(x)), rng.standard_normal((3, 4)))
+    assert (hints == [f"input: is wrong at {wrong} of 12 entries alone: look at what is special about them"]) == told
+
+
+def test_a_term_that_is_added_is_named(rng):
+    def decay(self, grad_output, grad_input):
+        self.weight.grad += 0.01 * self.weight.data
+        return grad_input
+
+    assert hints_on(Changed(rng, decay), rng.standard_normal((3, 4))) == [
+        "weight: has a term without grad_output: multiply by it, do not add"
+    ]
+
+
+def test_a_forgotten_slope_is_named(rng):
+    assert hints_on(Curve(np.sin, np.ones_like), rng.standard_normal((3, 4))) == [
+        "input: is grad_output itself: multiply by the slope"
+    ]
+
+
+def test_a_row_that_does_not_count_in_forward_either_is_no_mistake(rng):
+    class Scaled(Square):
+        def backward(self, grad_output, input_grad=True):
+            before = self.weight.grad.copy()
+            grad_input = super().backward(grad_output)
+            self.weight.grad[...] = before + (self.weight.grad - before) * np.arange(1, 5)
+            return grad_input
+
+    model = Sequential(
+        Scaled(rng), Centred(), Curve(lambda x: x * [[1], [1], [0]], lambda x: np.array([[1], [1], [0]]))
+    )
+    assert not any("last row" in hint for hint in hints_on(model, rng.standard_normal((3, 4))))
+
+
+def test_a_way_around_a_layer_that_backward_forgets_is_named(rng):
+    class ForgottenSkip(Skip):
+        def backward(self, grad_output, input_grad=True):
+            return self.f.backward(grad_output)
+
+    hints = hints_on(ForgottenSkip(Sequential(linear(rng), Tanh())), rng.standard_normal((3, 4)))
+    assert hints[0] == (
+        "input: lacks grad_output itself: x also reaches the output unchanged, and gradients of two ways add up"
+    )
+
+
+def test_arrays_with_the_same_mistake_share_a_line(rng):
+    class Negative(Linear):
+        def backward(self, grad_output, input_grad=True):
+            return super().backward(-grad_output)
+
+    assert hints_on(Negative(4, 4, rng=rng, dtype=np.float64), rng.standard_normal((3, 4))) == [
+        "input, weight, bias: is -1 times the right one: the sign"
+    ]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_gradient_of_0_is_asked_about_if_it_is_0_at_another_input_too(rng, given):
+    x = -1 - rng.uniform(size=(3, 4))
+    layer = Curve(lambda x: x**2, lambda x: 0 * x if given else 2 * x * (x > -1))
+    assert hints_on(layer, x) == ["input: is 0 everywhere" + given * ": is it computed, and added with +=?"]
+
+
+def test_wrong_for_a_whole_tie_is_told_from_wrong_for_one_of_it():
+    layer = Curve(lambda x: x, None)
+    layer.forward = lambda x: np.max(x, axis=1)
+    layer.backward = lambda grad_output, input_grad=True: np.repeat(grad_output[:, None], 4, axis=1)
+    assert hints_on(layer, np.ones((3, 4)), here_only=True) == [
+        "input: is wrong for entries together that are right alone: does each of a tie get the whole gradient?"
+    ]

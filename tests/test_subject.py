@@ -1,0 +1,201 @@
+"""What can be checked: layers and losses, of one input or several, of integers, of any memory order."""
+
+import numpy as np
+import pytest
+from small_layers import Product, Scale
+
+from nnlite import GradcheckError, Layer, Parameter, Tanh, gradcheck, mse_loss
+
+
+@pytest.fixture
+def x(rng):
+    return rng.standard_normal((3, 4))
+
+
+class Embedding(Layer):
+    """Rows of E, by integers."""
+
+    def __init__(self, rng, factor=1):
+        self.E, self.factor = Parameter(rng.standard_normal((5, 3))), factor
+
+    def forward(self, tokens):
+        self._cache = tokens
+        return self.E.data[tokens]
+
+    def backward(self, grad_output, input_grad=True):
+        np.add.at(self.E.grad, self._cache, self.factor * grad_output)
+
+
+def test_integers_have_no_gradient(rng):
+    tokens = rng.integers(0, 5, (2, 4))
+    assert [row.name for row in gradcheck(Embedding(rng), tokens).rows] == ["E"]
+    with pytest.raises(GradcheckError, match="E: is 2 times the right one"):
+        gradcheck(Embedding(rng, factor=2), tokens)
+
+
+def test_a_token_that_stands_twice_is_tried(rng):
+    class OnceEach(Embedding):
+        def backward(self, grad_output, input_grad=True):
+            self.E.grad[self._cache] += grad_output  # which adds once for each token
+
+    with pytest.raises(GradcheckError, match="but at another input"):
+        gradcheck(OnceEach(rng), np.array([0, 3, 1]))
+
+
+def test_other_inputs_are_passed_on_as_they_are(x):
+    class Seen:  # not the loss's, which is put back with all that it holds
+        others = set()
+
+    def loss(prediction, target, mask, name):
+        Seen.others.add((str(target.dtype), str(mask.dtype), name))
+        return mse_loss(prediction * mask, target * mask)[0], mask * mse_loss(prediction * mask, target * mask)[1]
+
+    gradcheck(loss, x, np.arange(12).reshape(3, 4), x > 0, "name")
+    assert Seen.others == {("int64", "bool", "name")}
+
+
+def test_of_several_real_inputs_each_has_its_row_and_the_wrong_one_is_named(x):
+    class Wrong(Product):
+        def backward(self, grad_output, input_grad=True):
+            grad_a, grad_b = super().backward(grad_output)
+            return grad_a, 1.7 * grad_b
+
+    with pytest.raises(GradcheckError) as raised:
+        gradcheck(Wrong(), x, x + 1)
+    assert [(row.name, bool(row.relative_error > 0.1)) for row in raised.value.report.rows] == [
+        ("input", False),
+        ("others[0]", True),
+    ]
+
+
+class Selected(Layer):
+    """y = a[tokens] b."""
+
+    def __init__(self, gradients):
+        self.gradients = gradients
+
+    def forward(self, a, tokens, b):
+        self._cache = a, tokens, b
+        return a[:, tokens] * b
+
+    def backward(self, grad_output, input_grad=True):
+        a, tokens, b = self._cache
+        grad_a = np.zeros(a.shape)
+        np.add.at(grad_a, (slice(None), tokens), grad_output * b)
+        return self.gradients(grad_a, grad_output * a[:, tokens])
+
+
+@pytest.mark.parametrize(
+    "gradients, names",
+    [
+        (lambda a, b: (a, b), ["input", "others[1]"]),
+        (lambda a, b: (a, None, b), ["input", "others[1]"]),
+        (lambda a, b: [a, b], ["input", "others[1]"]),
+        (lambda a, b: (a, None, None), ["input"]),
+        (lambda a, b: (a,), ["input"]),
+        (lambda a, b: a, ["input"]),
+    ],
+    ids=["real ones", "all", "list", "None", "first", "no tuple"],
+)
+def test_gradients_are_of_the_real_inputs_in_their_order(x, gradients, names):
+    report = gradcheck(Selected(gradients), x, np.array([0, 2, 2]), x[:, :3] + 1)
+    assert [row.name for row in report.rows] == names
+
+
+def test_a_loss_may_return_gradients_of_several_inputs(x):
+    def distance(a, b):
+        return np.sum((a - b) ** 2), (2 * (a - b), 2 * (b - a))
+
+    assert [row.name for row in gradcheck(distance, x, x + 1).rows] == ["input", "others[0]"]
+
+
+def test_a_number_is_an_input_of_no_dimension():
+    report = gradcheck(Tanh(), np.array(0.5))
+    assert (report.rows[0].index, report.rows[0].checked) == ((), "1 of 1")
+
+
+def test_a_parameter_may_be_one_number(rng):
+    class Slope(Layer):
+        def __init__(self):
+            self.a = Parameter(0.1)
+
+        def forward(self, x):
+            self._cache = x
+            return self.a.data * x
+
+        def backward(self, grad_output, input_grad=True):
+            self.a.grad = self.a.grad + np.sum(grad_output * self._cache)
+            return grad_output * self.a.data
+
+    assert gradcheck(Slope(), rng.standard_normal((3, 4))).rows[1].index == ()
+
+
+def test_booleans_have_no_gradient():
+    layer = Scale(np.arange(1.0, 5.0))
+    layer.backward = lambda grad_output: Scale.backward(layer, grad_output)
+    report = gradcheck(layer, np.array([[True, False, True, True]]))
+    assert [row.name for row in report.rows] == ["w"]
+
+
+def test_x_may_be_in_fortran_order(x):
+    class Seen:
+        is_fortran = []
+
+    class Ordered(Scale):
+        def forward(self, x):
+            Seen.is_fortran.append(x.flags.f_contiguous)
+            return super().forward(x)
+
+    gradcheck(Ordered(np.arange(1.0, 5.0)), np.asfortranarray(x), here_only=True)
+    assert np.mean(Seen.is_fortran) > 0.8  # those drawn at random are not
+
+
+def test_a_forward_that_keeps_x_and_one_that_writes_to_its_copy_see_no_later_steps(x):
+    class Halving(Layer):
+        def forward(self, x):
+            self._cache = x
+            return x**2
+
+        def backward(self, grad_output, input_grad=True):
+            return 2 * grad_output * self._cache
+
+    gradcheck(Halving(), x)
+
+
+def test_a_loss_that_returns_a_plain_number_is_a_loss_too():
+    gradcheck(lambda x: (float(np.sum(x.real**2)), 2 * x), np.ones(3))
+    gradcheck(lambda x: (0, np.zeros(3)), np.ones(3), here_only=True)
+
+
+def test_the_value_of_a_loss_is_what_its_rows_are_of():
+    report = gradcheck(lambda x: (np.sum(3 * x), np.full(x.shape, 3.0)), np.ones(2))
+    assert report.rows[0].analytic == report.rows[0].numeric == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    "returned, shown",
+    [
+        (1.0, "float"),
+        ((np.ones(2), np.ones(2)), "[(2,), (2,)]"),
+        ((1.0, 1.0, np.ones(2)), "[(), (), (2,)]"),
+        ([1.0, np.ones(2)], "list"),
+    ],
+    ids=["number", "array", "three", "list"],
+)
+def test_a_loss_that_does_not_return_a_number_and_its_gradient_is_refused(returned, shown):
+    with pytest.raises(TypeError) as raised:
+        gradcheck(lambda prediction: returned, np.ones(2))
+    assert str(raised.value) == f"gradcheck: the loss returned {shown}, wanted (value, grad), a number and an array"
+
+
+def test_a_loss_that_runs_layers_backward_is_checked_with_their_parameters(rng, x):
+    head = Scale(np.arange(1.0, 5.0))
+
+    def loss(prediction, factor=1):
+        y = head(prediction)
+        return np.sum(y * y), head.backward(2 * y.real)
+
+    assert [row.name for row in gradcheck(loss, x).rows] == ["input", "head.w"]
+    head.w.grad[...] = 5
+    gradcheck(loss, x)
+    assert (head.w.grad == 5).all()
