@@ -160,10 +160,14 @@ class _Check:
         self.by_complex_step, self.why, self.reacts = method != "central", None, set()
         layer = layer if isinstance(layer, Layer) else Loss(layer, parameters_of(layer).values())
         self.subject = subject = Subject(layer, inputs, dtype, rng, expected)
+        before = {name: parameter.data.copy() for name, parameter in parameters_of(self.root).items()}
         subject.inputs = [draw(inputs[0], subject, "alike"), *inputs[1:]]
         _runs(subject.forward)  # for a layer that makes its Parameters in its first forward, or keeps what it got there
         subject.earlier = subject.inputs[0]
         subject.parameters, self.unlisted = _parameters(self.root, dtype)
+        now = parameters_of(self.root)
+        changed = [name for name, data in before.items() if name in now and not np.array_equal(now[name].data, data)]
+        self._raise_for([f"forward writes to {name}, which is not its own" for name in changed])
         subject.stand_at(inputs, {})
 
     def measure(self, elsewhere=False):

@@ -5,6 +5,8 @@ import inspect
 
 import numpy as np
 
+from nnlite.checking.subject import copies_of
+
 ALIKE, ROUNDING = 2**22, 512  # roundings by which gradients may differ, of an entry, and of the largest
 SCALES = -(2.0**40), 2.0**-40  # which are exact, and beyond any threshold at which gradients are clipped or dropped
 
@@ -84,8 +86,8 @@ def faults_of_experiments(subject, first):
             names = _names_of_others(subject, found, first, ROUNDING)
             if names:
                 yield (
-                    f"backward is not linear in grad_output: for {scale:.0e} times as much, the gradient of {names} "
-                    f"is not {scale:.0e} times as large: is it clipped, or dropped?"
+                    f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of "
+                    f"{names} is not {scale:.0e} times as large: is it clipped or dropped, or of grad_output's size?"
                 )
     for some in (shape, (*shape[:1], *[1 for _ in shape[1:]])):  # entries, and rows, of very different sizes
         other = upstream * (2.0 ** subject.rng.integers(-10, 10, some)).astype(subject.dtype)
@@ -94,7 +96,7 @@ def faults_of_experiments(subject, first):
         if names:
             yield (
                 f"backward is not linear in grad_output: of a sum of two, the gradient of {names} is not the sum of "
-                "their gradients: is something clipped or dropped in comparison to the rest?"
+                "its gradients: is something clipped or dropped in comparison to the rest?"
             )
     scattered = np.empty((2, *shape[::-1]), subject.dtype).T[..., 0]  # in no order of memory
     scattered[...] = upstream
@@ -130,30 +132,32 @@ def _names_of_others(subject, found, wanted, roundings):
 
 def warnings_of_memory(subject, first):
     """Yield what would change another array, if the caller writes to an output or a gradient, which are his."""
-    inputs, upstream = [np.copy(each) for each in subject.inputs], subject.upstream.copy()
-    subject.zero_grad()
-    output = subject.layer.forward(*subject.inputs)
-    returned = subject.layer.backward(upstream)
-    returned = returned if isinstance(returned, (tuple, list)) else [returned]
-    returned = [each for each in returned if isinstance(each, np.ndarray)]
-    if any(np.may_share_memory(each, upstream) for each in returned):
-        yield "backward returns memory of grad_output: return a copy of it, grad_output.copy()"
-    for name, parameter in subject.parameters.items():
-        if any(np.may_share_memory(parameter.grad, each) for each in [*returned, upstream]):
-            yield f"{name}.grad is not its own memory, but that of a gradient: write {name}.grad += for {name}.grad ="
 
-    def is_read_by_backward(array):
-        if not (isinstance(array, np.ndarray) and array.flags.writeable):
-            return False
-        array[...] = np.nan
+    def run():
+        """(output, what backward returned, grad_output), the arrays themselves."""
+        upstream, inputs = subject.upstream.copy(), copies_of(subject.inputs)
+        subject.zero_grad()
+        output = subject.layer.forward(*inputs)
+        returned = subject.layer.backward(upstream)
+        return output, returned if isinstance(returned, (tuple, list)) else [returned], upstream
+
+    def is_read_by_backward(arrays):
+        """Whether a second backward says something else if nan is written to these in between."""
+        for each in arrays:
+            if isinstance(each, np.ndarray) and each.flags.writeable:
+                each[...] = np.nan
         subject.zero_grad()
         found = subject.collect(subject.layer.backward(subject.upstream.copy()))
-        for each, before in zip(subject.inputs, inputs):
-            if isinstance(each, np.ndarray):
-                each[...] = before
         return bool(_names_of_others(subject, found, first, ROUNDING))
 
-    if is_read_by_backward(output):
+    output, returned, upstream = run()
+    if any(np.may_share_memory(each, upstream) for each in returned if each is not None):
+        yield "backward returns memory of grad_output: return a copy of it, grad_output.copy()"
+    for name, parameter in subject.parameters.items():
+        if any(np.may_share_memory(parameter.grad, each) for each in [*returned, upstream] if each is not None):
+            yield f"{name}.grad is not its own memory, but that of a gradient: write {name}.grad += for {name}.grad ="
+    if is_read_by_backward([output]):
         yield "backward reads the output, which is the caller's: let forward return a copy, y.copy()"
-    if any([is_read_by_backward(each) for each in returned]):
+    _, returned, _ = run()
+    if is_read_by_backward(returned):
         yield "backward returns memory that it reads again: let it return a copy"

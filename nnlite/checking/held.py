@@ -60,7 +60,10 @@ def _inside(name, each):
 
 
 def _inside_function(function):
-    held = [*enumerate(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+    held = [
+        *((str(at), value) for at, value in enumerate(function.__defaults__ or ())),
+        *(function.__kwdefaults__ or {}).items(),
+    ]
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         with contextlib.suppress(ValueError):  # a variable that has no value yet
             held.append((variable, cell.cell_contents))
@@ -91,12 +94,14 @@ def put_back(root):
             undo.append(functools.partial(each.__setitem__, ..., each.copy()))
         elif isinstance(each, np.random.Generator):
             undo.append(functools.partial(setattr, each.bit_generator, "state", each.bit_generator.state))
-        elif isinstance(each, list):
-            undo.append(functools.partial(each.__setitem__, slice(None), list(each)))
-        elif isinstance(each, dict):
-            undo.append(functools.partial(_refill, each, dict(each)))
+        elif isinstance(each, np.random.RandomState):
+            undo.append(functools.partial(each.set_state, each.get_state()))
+        elif isinstance(each, (list, collections.deque)):
+            undo.append(functools.partial(_refill, each, each.extend, each.copy()))
+        elif isinstance(each, (dict, set)):
+            undo.append(functools.partial(_refill, each, each.update, each.copy()))
         elif not isinstance(each, LEAVES) and hasattr(each, "__dict__"):
-            undo.append(functools.partial(_refill, vars(each), dict(vars(each))))
+            undo.append(functools.partial(_refill, vars(each), vars(each).update, vars(each).copy()))
     try:
         yield
     finally:
@@ -104,6 +109,6 @@ def put_back(root):
             step()
 
 
-def _refill(mapping, content):
-    mapping.clear()
-    mapping.update(content)
+def _refill(collection, add, content):
+    collection.clear()
+    add(content)

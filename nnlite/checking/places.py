@@ -99,7 +99,7 @@ def draw(array, subject, how):
         drawn = (6 if how == "wide" else 1) * rng.standard_normal(shape)
         if array.ndim == 2 and np.array_equal(array, array.T):
             drawn = drawn + drawn.T
-        if array.ndim and (np.diff(array) > 0).all():
+        elif array.ndim and (np.diff(array) > 0).all():
             drawn = np.sort(drawn)
         if array.ndim and array.shape[-1] > 1 and np.allclose(np.linalg.norm(array, axis=-1), 1):
             drawn = drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)

@@ -40,7 +40,7 @@ class Subject:
         for name, value in values.items():
             self.parameters[name].data[...] = value
         self.given = inputs, {name: parameter.data.copy() for name, parameter in self.parameters.items()}
-        self.inputs = _copies(inputs)
+        self.inputs = copies_of(inputs)
         self.output = self.forward()
         self.upstream = np.asarray(self.rng.standard_normal(self.output.shape), self.dtype)
         if isinstance(self.layer, Loss):
@@ -57,7 +57,7 @@ class Subject:
 
     def forward(self, name=None):
         """y, or what stands in its place for one array; of copies, for a forward may write to x, or keep it."""
-        y = (self.expected.get(name) or self.layer.forward)(*_copies(self.inputs))
+        y = (self.expected.get(name) or self.layer.forward)(*copies_of(self.inputs))
         if not isinstance(y, (np.ndarray, np.generic, float, complex)):
             raise TypeError(f"gradcheck: {self.title}.forward returned a {type(y).__name__}, wanted one array")
         return np.array(y)
@@ -163,7 +163,7 @@ def entries(subject, name):
     return [Move(name, index, size[index]) for index in indices]
 
 
-def _copies(inputs):
+def copies_of(inputs):
     return [each.copy(order="K") if isinstance(each, np.ndarray) else each for each in inputs]
 
 
