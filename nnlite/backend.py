@@ -33,7 +33,7 @@ else:
         """Says once why the first call takes its time, when Numba compiles instead of reading its cache."""
 
         def on_start(self, compiling):
-            if compiling.data["dispatcher"].py_func.__module__.startswith("nnlite."):
+            if str(compiling.data["dispatcher"].py_func.__module__).startswith("nnlite."):  # of eval's, it is None
                 _say("nnlite: compiling for this processor, some 10 seconds, the first time only")
 
         def on_end(self, compiling):

@@ -89,7 +89,7 @@ def faults_of_experiments(subject, first):
                     f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of "
                     f"{names} is not {scale:.0e} times as large: is it clipped or dropped, or of grad_output's size?"
                 )
-    for some in (shape, (*shape[:1], *[1 for _ in shape[1:]])):  # entries, and rows, of very different sizes
+    for some in {shape, (*shape[:1], *[1 for _ in shape[1:]])}:  # entries, and rows, of very different sizes
         other = upstream * (2.0 ** subject.rng.integers(-10, 10, some)).astype(subject.dtype)
         together, alone = subject.gradients(upstream + other), subject.gradients(other)
         names = _names_of_others(subject, together, {name: first[name] + alone[name] for name in first}, ALIKE)

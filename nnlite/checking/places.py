@@ -42,11 +42,10 @@ def stand_at(subject, place):
 
 
 def usual_slopes(subject):
-    """{name: |dL/da| for each entry}: the median of three at inputs and parameters of usual size, or 0 without any."""
+    """{name: |dL/da| for each entry}: the median of three at inputs of usual size, or 0 if forward takes none."""
     here, found = (subject.given, subject.output, subject.upstream), []
     for _ in range(3):
-        inputs, values = _draw_inputs(subject, "near"), move_parameters(subject)
-        gradients = stand_at(subject, Place("", [(inputs, values), (inputs, here[0][1])]))
+        gradients = stand_at(subject, Place("", [(_draw_inputs(subject, "near"), {})]))
         found += [gradients] if gradients is not None else []
     subject.stand_at(*here[0])
     subject.output, subject.upstream = here[1:]
@@ -65,7 +64,10 @@ def move_parameters(subject):
 
 def rows_of(inputs, rows):
     """The inputs for a part of the batch: those rows of x, and of others that have as many."""
-    return [each[rows] if np.ndim(each) and len(each) == len(inputs[0]) else each for each in inputs]
+    return [
+        each[rows] if isinstance(each, np.ndarray) and each.shape[:1] == inputs[0].shape[:1] else each
+        for each in inputs
+    ]
 
 
 def _draw_inputs(subject, how):

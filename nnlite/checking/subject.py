@@ -68,7 +68,8 @@ class Subject:
 
         def y(t):
             array = self.array(move.name)
-            array[move.index] = before + t * move.delta
+            array[move.index] = t * move.delta
+            array[move.index] += before  # in place, for a direction through a large array
             try:
                 return self.forward(move.name)
             finally:
@@ -149,7 +150,7 @@ class Subject:
 def direction(subject, name, even=False):
     """A move of all entries of an array, in proportion to their size: at random; or nearly alike in a row, for ties."""
     shape = subject.array(name).shape
-    n = subject.rng.standard_normal(shape)
+    n = subject.rng.uniform(-1, 1, shape)
     if even:
         n = (1 + 0.01 * n) * subject.rng.standard_normal((*shape[:1], *[1 for _ in shape[1:]]))
     return Move(name, ..., subject.size(name) * n)
