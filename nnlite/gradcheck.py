@@ -24,7 +24,7 @@ import numpy as np
 from nnlite.checking.behaviour import faults_of_experiments, gradient_faults, gradients_of_two, warnings_of_memory
 from nnlite.checking.held import parameters_of, put_back, reachable
 from nnlite.checking.hints import hint
-from nnlite.checking.places import draw, places, rows_of, stand_at, usual_slopes
+from nnlite.checking.places import draw, places, rows_of, stand_at
 from nnlite.checking.slopes import NotAnalytic
 from nnlite.checking.subject import Loss, Subject, direction, entries
 from nnlite.checking.verdict import COMPLEX_STEP, Measure, is_tied, verdicts
@@ -194,7 +194,6 @@ class _Check:
                 f"gradcheck: {subject.title} has gradients of {', '.join(known) or 'nothing'} for x of {here.dtype}, "
                 f"and expected is {subject.expected}: wanted a gradient to check, and names of those"
             )
-        subject.usual = usual_slopes(subject)
         found = self._verdicts(first, mean, whole=True)
         rows = self._rows(found, first, mean)
         self._raise_for(faults_of_experiments(subject, first))

@@ -8,6 +8,8 @@ import numpy as np
 from nnlite.checking.behaviour import gradient_faults
 from nnlite.checking.subject import Loss
 
+WIDE = 6  # standard deviations of a row that is wide
+
 
 class Place(NamedTuple):
     label: str
@@ -17,14 +19,11 @@ class Place(NamedTuple):
 def places(subject):
     """The Places to check beside the one where the subject stands."""
     inputs, values = subject.given
-    near, long, wide, alike = (_draw_inputs(subject, how) for how in ("near", "long", "wide", "alike"))
+    long, near, alike = (_draw_inputs(subject, how) for how in ("long", "near", "alike"))
     moved = move_parameters(subject)
     with_other_parameters = [Place("with other parameters", [(inputs, moved)])] if subject.parameters else []
-    return [
-        *with_other_parameters,
-        Place("at another input", [(long, moved), (near, moved), (alike, moved), (long, values), (near, values)]),
-        Place("at an input of larger numbers", [(wide, values), (alike, values)]),
-    ]
+    drawn = [(each, parameters) for parameters in (moved, values) for each in (long, near, alike)]
+    return [*with_other_parameters, Place("at another input", drawn)]
 
 
 def stand_at(subject, place):
@@ -77,7 +76,7 @@ def _draw_inputs(subject, how):
 
 
 def draw(array, subject, how):
-    """Another array: "near" 0; "long", with 3 rows for 1; "wide"; "alike", in the range of this one.
+    """Another array, with rows "near" 0 and every second wide of it; "long", with 3 rows for 1; or "alike" in range.
 
     What a loss gets between 0 and 1 are taken for probabilities. A symmetric matrix stays one, so do ascending rows and
     rows of length 1. Of integers, one stands twice.
@@ -98,7 +97,9 @@ def draw(array, subject, how):
         if array.ndim and np.allclose(array.sum(axis=-1), 1):
             drawn = drawn / drawn.sum(axis=-1, keepdims=True)
     else:
-        drawn = (6 if how == "wide" else 1) * rng.standard_normal(shape)
+        drawn = np.array(rng.standard_normal(shape))
+        if drawn.ndim:
+            drawn[1::2] *= WIDE
         if array.ndim == 2 and np.array_equal(array, array.T):
             drawn = drawn + drawn.T
         elif array.ndim and (np.diff(array) > 0).all():

@@ -32,7 +32,7 @@ class Subject:
     def __init__(self, layer, inputs, dtype, rng, expected):
         self.layer, self.inputs, self.dtype, self.rng, self.expected = layer, inputs, dtype, rng, expected
         self.title, self.eps = type(layer).__name__, np.finfo(dtype).eps
-        self.parameters = {}
+        self.parameters, self.usual = {}, None  # usual: what places.usual_slopes finds, when it is needed
         self.positions = {"input": 0} if _is_real(inputs[0]) else {}  # of the inputs that have a gradient, by name
 
     def stand_at(self, inputs, values):

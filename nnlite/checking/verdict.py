@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlite.checking.places import usual_slopes
 from nnlite.checking.slopes import NotAnalytic, by_central_differences, by_complex_step, carefully
 from nnlite.checking.subject import Move
 
@@ -14,6 +15,7 @@ STAYS = 0.3  # the part by which a difference that is no rounding may change whe
 ABSORBED = 10_000  # roundings of a usual slope: a difference as small may be a 1 - y^2 where y is nearly 1
 COMPLEX_STEP = 1e-30
 NOT_ANALYTIC = "is not analytic in {} here, as with np.var, np.abs, np.linalg.norm"
+LARGE = 100_000  # entries of an array in which nobody looks for ties
 NUDGE = 1e-5  # in units of an entry's size, to leave a kink
 
 
@@ -100,6 +102,8 @@ def _room(subject, careful, move):
 
 def _absorbed(subject, move):
     """What rounding may absorb of a slope, as of 1 - y^2 where y is nearly 1: a part of what it is at usual inputs."""
+    if subject.usual is None:
+        subject.usual = usual_slopes(subject)
     usual = subject.usual[move.name]
     usual = usual[move.index] if usual.shape == subject.array(move.name).shape else np.median(usual)
     return ABSORBED * subject.eps * np.linalg.norm(usual * move.delta)
@@ -178,7 +182,9 @@ def _moved(subject, by):
 def is_tied(subject, name, index=...):
     """Whether an entry, or any, equals another of its array: a kink of their maximum shows along directions alone."""
     array = subject.array(name)
-    return len(np.unique(array)) < array.size if index is ... else np.sum(array == array[index]) > 1
+    if index is ...:
+        return array.size <= LARGE and len(np.unique(array)) < array.size
+    return np.sum(array == array[index]) > 1
 
 
 def _is_between_slopes_nearby(subject, each):
