@@ -9,6 +9,9 @@ from students.scales import SixteenSigmoids
 
 from demos.planted_bugs import FEATURES, N
 from nnlite import GradcheckError, Layer, Parameter, ReLU, Sequential, Tanh, gradcheck
+from nnlite.checking.slopes import Slope
+from nnlite.checking.subject import Loss, Move, Subject
+from nnlite.checking.verdict import Verdict, _are_roundings, _is_between_slopes_nearby
 
 both_methods = pytest.mark.parametrize("method", ["complex", "central"])
 each_method = pytest.mark.parametrize("method", ["complex", "central", None])
@@ -141,6 +144,62 @@ def test_of_two_backwards_the_one_that_is_farther_off_counts(rng):
     rejected(Both(np.arange(1.0, 5.0)), rng.standard_normal((3, 4)))
 
 
+class Scripted:
+    """In the place of a Measure: the slope of sum(x) less a difference, told beforehand for each time; it notes how it
+    was called."""
+
+    step, tolerance = 1.0, 1e-12
+
+    def __init__(self, differences):
+        self.differences, self.steps, self.moved = list(differences), [], []
+
+    def _replace(self, step):
+        self.steps.append(step)
+        return self
+
+    def slopes(self, subject, moves):
+        self.moved.append(np.std(subject.inputs[0] - 1) / subject.eps)
+        return [Slope(1 - each, 1.0) for each in np.atleast_1d(self.differences.pop(0))]
+
+
+def are_roundings(*differences, size=2, moves=1):
+    """(whether each of so many differences of 1 is found to be rounding, the Scripted measure)."""
+    subject = Subject(Loss(lambda x: (np.sum(x), np.ones(size)), []), [np.ones(size)], np.dtype(float), seeded(), {})
+    subject.stand_at(subject.inputs, {})
+    scripted = Scripted(differences)
+    uncertain = [Verdict(Move("input", (at,), 1.0), 1.0, 0.0, 1.0) for at in range(moves)]
+    found = _are_roundings(subject, scripted, uncertain).tolist()
+    assert (subject.inputs[0] == 1).all() and (subject.upstream == 1).all()
+    return found, scripted
+
+
+def seeded():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("differences, is_rounding", [([0.9], False), ([1.29], False), ([1.31], True), ([0.69], True)])
+def test_what_changes_by_more_than_a_third_with_the_last_digits_is_rounding(differences, is_rounding):
+    assert are_roundings(*differences, *11 * [1.0])[0] == [is_rounding]
+
+
+def test_it_may_change_at_any_of_12_times_and_no_longer_matters_then():
+    for at in range(12):
+        found, scripted = are_roundings(*at * [1.0], 2.0, *11 * [1.0])
+        assert (found, len(scripted.steps)) == ([True], at + 1)
+    assert are_roundings(*12 * [1.0], 2.0)[0] == [False]
+
+
+def test_each_of_several_is_judged_by_itself():
+    found, _ = are_roundings([2, 1, 1], [1, 1, 2], *10 * [[1, 1, 1]], size=3, moves=3)
+    assert found == [True, False, True]
+
+
+def test_numbers_move_by_64_roundings_then_more_while_steps_get_smaller():
+    _, scripted = are_roundings(*12 * [1.0], size=20_000)
+    assert scripted.moved == pytest.approx([64, 64**2, 64**3, *9 * [64**4]], rel=0.03)
+    assert scripted.steps == [1 / 2, 1 / 4, 1 / 8, *9 * [1 / 16]]
+
+
 # Not analytic
 
 
@@ -250,6 +309,76 @@ def test_of_a_tie_the_gradient_goes_to_one_or_is_shared(share, right):
         gradcheck(Max(share), x)
     else:
         assert "wrong for entries together that are right alone" in str(rejected(Max(share), x))
+
+
+class Median(Layer):
+    """The middle one of an odd number, whose gradient is shared among ties by a function."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def forward(self, x):
+        at = np.argsort(x.real, kind="stable")[len(x) // 2]
+        self._cache = x.real, at
+        return x[at]
+
+    def backward(self, grad_output, input_grad=True):
+        x, at = self._cache
+        return grad_output * self.share(np.arange(len(x)) == at, x == x[at])
+
+
+@pytest.mark.parametrize(
+    "share, right",
+    [
+        (lambda chosen, ties: 1.0 * chosen, True),
+        (lambda chosen, ties: ties / ties.sum(), True),
+        (lambda chosen, ties: 1.0 * ties, False),
+        (lambda chosen, ties: 2.0 * chosen, False),
+        (lambda chosen, ties: -1.0 * chosen, False),
+        (lambda chosen, ties: 1.01 * chosen, False),
+        (lambda chosen, ties: 1.0 * (np.arange(5) == 0), False),
+    ],
+    ids=["one", "shared", "all", "twice", "sign", "1.01", "another"],
+)
+def test_where_slopes_agree_on_both_sides_of_a_tie_those_nearby_count(share, right):
+    x = np.array([0.0, 2.0, 2.0, 2.0, 5.0])  # to move one of three changes nothing
+    if right:
+        gradcheck(Median(share), x, here_only=True)
+    else:
+        rejected(Median(share), x, here_only=True)
+
+
+def is_between(f, analytic, x=0.0, move=None):
+    subject = Subject(Curve(f, np.ones_like), [np.array([x])], np.dtype(float), seeded(), {})
+    subject.stand_at(subject.inputs, {})
+    subject.upstream = np.ones(1)
+    return _is_between_slopes_nearby(subject, Verdict(move or Move("input", (0,), 1.0), analytic, 0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "analytic, inside", [(-1, True), (0.3, True), (1, True), (1.00005, True), (1.001, False), (-1.001, False)]
+)
+def test_nearby_slopes_are_those_on_both_sides(analytic, inside):
+    assert is_between(np.abs, analytic) == inside
+    assert is_between(lambda x: 1e6 * np.abs(x - 3), 1e6 * analytic, x=3.0) == inside
+
+
+@pytest.mark.parametrize("rise, kink", [(0.001, False), (0.02, True)])
+def test_nearby_slopes_that_differ_by_less_than_a_hundredth_are_no_kink(rise, kink):
+    assert is_between(lambda x: x + rise * np.maximum(x, 0), 1 + rise / 2) == kink
+
+
+def test_nearby_slopes_of_another_branch_that_does_not_meet_this_one_do_not_count():
+    assert not is_between(lambda x: np.where(x > 0, 3 * x + 10, x), 2.0)
+    assert is_between(lambda x: np.where(x > 0, 3 * x, x), 2.0)
+
+
+def test_along_a_direction_the_slope_may_be_as_far_from_those_nearby_as_they_are_from_each_other():
+    along = Move("input", ..., np.ones(1))
+    assert is_between(np.abs, 2.9, move=along) and is_between(np.abs, -2.9, move=along)
+    assert not is_between(np.abs, 3.1, move=along) and not is_between(np.abs, -3.1, move=along)
+    assert is_between(lambda x: x + 1e-4 * np.maximum(x, 0), 1 + 1e-5, move=along)
+    assert not is_between(lambda x: x + 1e-8 * np.maximum(x, 0), 1 + 1e-9, move=along)
 
 
 def test_a_jump_allows_any_slope_at_itself_alone():
