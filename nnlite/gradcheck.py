@@ -24,7 +24,7 @@ import numpy as np
 from nnlite.checking.behaviour import faults_of_experiments, gradient_faults, gradients_of_two, warnings_of_memory
 from nnlite.checking.held import parameters_of, put_back, reachable
 from nnlite.checking.hints import hint
-from nnlite.checking.places import draw, places, rows_of, stand_at
+from nnlite.checking.places import draw, gradients_at, places, rows_of
 from nnlite.checking.slopes import NotAnalytic
 from nnlite.checking.subject import Loss, Subject, direction, entries
 from nnlite.checking.verdict import COMPLEX_STEP, Measure, is_tied, verdicts
@@ -33,7 +33,7 @@ from nnlite.layers import Layer
 TOLERANCE = {"complex": {"float64": 1e-12, "float32": 1e-3}, "central": {"float64": 1e-7, "float32": 1e-1}}
 REMARKS = {
     "kink": "lie at a kink, where the gradient is between the slopes on both sides",
-    "unresolved": "are below what central differences resolve, and were not checked",
+    "unresolved": "cannot be measured by central differences, and were not checked",
 }
 
 
@@ -101,10 +101,13 @@ def gradcheck(
 ):
     """Check every gradient that `layer.backward` computes at the input `x`, and return a Report.
 
+        gradcheck(cross_entropy, scores, labels)    # integer labels have no gradient
+        gradcheck(Product(), a, b)                  # backward returns (dL/da, dL/db), in the rows "input", "others[0]"
+
     layer: a Layer with float64 parameters, or a loss, function(prediction, *others) -> (value, grad).
     x: an array of finite numbers. Integers, as of an Embedding, have no gradient.
-    others: what else forward takes. Real arrays among them are checked too if backward returns a tuple of gradients,
-    in the order of the inputs.
+    others: what else forward takes, arrays rather than lists. Real arrays among them are checked too if backward
+    returns a tuple of gradients, in the order of the inputs.
     method: "complex" or "central"; by default complex, and where forward is not analytic central.
     rng: a Generator or seed, by default 0. It stays as it is.
     tolerance: on each relative error, by default 1e-12 by complex step, 1e-7 by central differences.
@@ -112,10 +115,10 @@ def gradcheck(
     dtype: of the parameters; x is cast to it. np.float32 shows how little single precision can prove: the default
     tolerances are then 1e-3 and 1e-1.
     here_only: check at this x and with these parameters alone. Else it is checked too with parameters p (1 + 0.3 n) +
-    0.3 n, n from N(0, 1), at other inputs, with more than 1 where x is 1 long, and for a batch of 1: what is 0, 1 or
-    symmetric at the start, or on one side of a kink, hides mistakes. Where forward fails there, nothing is concluded.
-    Where a layer is right for some inputs alone, such as positive ones, and computes others without an error, it helps.
-    Settings, such as a dilation or a weight of 1, are not moved: check at other values of them.
+    0.3 n, n from N(0, 1), at other inputs, with 3 rows where x has 1, and for a batch of 1: what is 0, 1 or symmetric
+    at the start, or on one side of a kink, hides mistakes. Where forward fails there, nothing is concluded. Pass True for
+    a layer that is right for some inputs alone, such as positive ones, and computes others without an error.
+    Settings, such as a dilation or a weight of 1, are not moved, and kinks are judged where x lies at them.
     expected: {name: function}, for backwards that are meant to be the gradient of another forward, such as that of a
     straight-through estimator, {"input": lambda x: x}; None instead of a function leaves an array out.
 
@@ -129,9 +132,8 @@ def gradcheck(
     parameters; shapes and dtypes are kept; input_grad=False leaves the other gradients as they are.
     The layer, and all that it holds, is put back as it was.
 
-    Raises GradcheckError if any of this fails, with the table; ValueError for parameters of another dtype, or that
-    named_parameters() does not list; TypeError for what is no layer and no loss, and, by method="complex", for a
-    forward that is not analytic.
+    Raises GradcheckError if any of this fails, with the table; ValueError for parameters of another dtype; TypeError for
+    what is no layer and no loss, and, by method="complex", for a forward that is not analytic.
     """
     dtype = np.dtype(dtype)
     if method not in (None, *TOLERANCE):
@@ -158,11 +160,12 @@ class _Check:
     def __init__(self, layer, inputs, dtype, method, rng, tolerance, step, expected):
         self.root, self.method, self.tolerance, self.step = layer, method, tolerance, step
         self.by_complex_step, self.why, self.reacts = method != "central", None, set()
-        layer = layer if isinstance(layer, Layer) else Loss(layer, parameters_of(layer).values())
+        self.is_loss = not isinstance(layer, Layer)
+        layer = Loss(layer, parameters_of(layer).values()) if self.is_loss else layer
         self.subject = subject = Subject(layer, inputs, dtype, rng, expected)
         before = {name: parameter.data.copy() for name, parameter in parameters_of(self.root).items()}
         subject.inputs = [draw(inputs[0], subject, "alike"), *inputs[1:]]
-        _runs(subject.forward)  # for a layer that makes its Parameters in its first forward, or keeps what it got there
+        _runs(subject.forward)  # at another x first: it makes lazy Parameters, and hints know a layer that keeps this x
         subject.earlier = subject.inputs[0]
         subject.parameters, self.unlisted = _parameters(self.root, dtype)
         now = parameters_of(self.root)
@@ -178,7 +181,11 @@ class _Check:
         return Measure(method, step, max(tolerance, 1e-9) if elsewhere else tolerance)
 
     def run(self, here_only):
-        """The Report. Raises GradcheckError."""
+        """The Report. Raises GradcheckError for what is wrong, in this order:
+
+        two backwards that misbehave; slopes that differ from what they say, here; backwards of other upstream
+        gradients; slopes at other places, and for a batch of 1. What is no mistake but should be known are remarks.
+        """
         subject = self.subject
         first, mean, faults = gradients_of_two(subject)
         now = parameters_of(self.root).values()
@@ -189,11 +196,17 @@ class _Check:
         self._raise_for(faults)
         known = [*subject.positions, *subject.parameters]
         here = subject.given[0][0]
-        if not subject.names or any(name not in known for name in subject.expected):
+        if not known:
             raise ValueError(
-                f"gradcheck: {subject.title} has gradients of {', '.join(known) or 'nothing'} for x of {here.dtype}, "
-                f"and expected is {subject.expected}: wanted a gradient to check, and names of those"
+                f"gradcheck: x is {here.dtype}, which has no gradient, and {subject.title} has no Parameters: nothing to "
+                "check. Is x meant to be real: x.astype(float)?"
             )
+        for name, function in subject.expected.items():
+            if name not in known or subject.forward(name).shape != subject.output.shape:
+                raise ValueError(
+                    f"gradcheck: expected[{name!r}] is {function!r}, wanted the name of one of {', '.join(known)}, and a "
+                    f"function of the inputs that returns an array of the shape of the output, {subject.output.shape}"
+                )
         found = self._verdicts(first, mean, whole=True)
         rows = self._rows(found, first, mean)
         self._raise_for(faults_of_experiments(subject, first))
@@ -213,7 +226,10 @@ class _Check:
         directions = len(moves)
         if whole:
             moves += [
-                direction(subject, name, even=True) for name in subject.names if is_tied(subject, name) for _ in "12"
+                direction(subject, name, even=True)
+                for name in subject.names
+                if is_tied(subject, name)
+                for _ in range(2)
             ]
             moves += [move for name in subject.names for move in entries(subject, name)]
         try:
@@ -230,7 +246,7 @@ class _Check:
         """Check at other places too, and return their labels. Raises GradcheckError for what is wrong there."""
         subject, here, where = self.subject, self.subject.given, []
         for place in places(subject):
-            gradients = stand_at(subject, place)
+            gradients = gradients_at(subject, place)
             if gradients is not None:
                 self._look_along_directions(gradients, f"right for the x and the parameters given, but {place.label}: ")
                 where.append(place.label)
@@ -294,10 +310,12 @@ class _Check:
         hints = [f"{', '.join(names)}: {sentence}" for sentence, names in known.items() if sentence]
         hints += self._find_wrong_layer()
         report = Report(measure.tolerance, rows, [], hints or ["this looks like no mistake known here"])
-        raise GradcheckError(f"{prefix}{subject.title}: backward does not match forward\n{report}", report)
+        what = "its gradient does not match its value" if self.is_loss else "backward does not match forward"
+        raise GradcheckError(f"{prefix}{subject.title}: {what}\n{report}", report)
 
     def _row(self, name, of_entries, of_array, tolerance):
-        worst, together = (max(each, key=lambda verdict: verdict.relative_error) for each in (of_entries, of_array))
+        shown = [each for each in of_entries if each.remark not in ("rounding", "not looked at again")] or of_entries
+        worst, together = (max(each, key=lambda verdict: verdict.relative_error) for each in (shown, of_array))
         if worst.relative_error <= tolerance < together.relative_error:
             worst = together
         size, unit = self.subject.array(name).size, worst.move.delta if worst.move.is_entry else 1.0
@@ -305,7 +323,9 @@ class _Check:
         owner = dict(self.subject.layer.named_layers()).get(name.rpartition(".")[0], self.subject.layer)
         numbers = worst.analytic / unit, worst.numeric / unit, worst.scale / unit
         index = worst.move.index if worst.move.is_entry else None
-        return Row(name, worst.relative_error, index, *numbers, type(owner).__name__, checked)
+        return Row(
+            name, worst.relative_error, index, *numbers, owner.title if self.is_loss else type(owner).__name__, checked
+        )
 
     def _find_wrong_layer(self):
         """Of a model, which layer is to blame: each is checked by itself, at the inputs that it gets in the model."""
@@ -341,11 +361,15 @@ class _Check:
         """Lines for the report of what is right: what the reader should know of the check."""
         remarks = [] if self.why is None else [f"note: measured by central differences: forward {self.why}"]
         for name in self.subject.names:
+            entries_of_it = [each for each in found if each.move.name == name and each.move.is_entry]
             for kind, text in REMARKS.items():
-                number = sum(each.move.name == name and each.move.is_entry and each.remark == kind for each in found)
+                number = sum(each.remark == kind for each in entries_of_it)
                 remarks += [f"note: {name}: {number} entries {text}"] if number else []
-            if name not in self.reacts and self.subject.array(name).size:
+            if entries_of_it and all(each.remark == "unresolved" for each in entries_of_it):
+                remarks.append(f"warning: {name}: no entry could be measured: nothing was checked here")
+            if entries_of_it and name not in self.reacts:
                 remarks.append(f"warning: {name}: 0 everywhere, by forward and by backward: nothing was checked here")
+        remarks += [f"warning: {line}" for line in self.subject.unchecked_inputs()]
         remarks += [
             f"warning: {name} is a Parameter that named_parameters() does not list: no optimizer will train it"
             for name in self.unlisted
@@ -355,15 +379,10 @@ class _Check:
 
 def _parameters(root, dtype):
     """({name: Parameter}, those that no optimizer gets). Raises ValueError for what cannot be checked."""
-    found, title, unlisted = parameters_of(root), type(root).__name__, []
+    found, unlisted = parameters_of(root), []
     if isinstance(root, Layer):
         listed = [parameter for _, parameter in type(root).named_parameters(root)]
         unlisted = [name for name, parameter in found.items() if parameter not in listed]
-        if any("[" in name for name in unlisted):
-            raise ValueError(
-                f"gradcheck: {title} holds Parameters that named_parameters() does not list ({', '.join(unlisted)}), "
-                "wanted each, and each layer, as an attribute or in a Sequential"
-            )
     for name, parameter in found.items():
         if not parameter.data.flags.writeable:
             parameter.data = parameter.data.copy()  # until it is put back

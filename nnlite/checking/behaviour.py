@@ -84,10 +84,10 @@ def faults_of_experiments(subject, first):
         if np.isfinite(scale * upstream).all() and np.isfinite(scale * subject.output).all():
             found = {name: gradient / scale for name, gradient in subject.gradients(scale * upstream).items()}
             names = _names_of_others(subject, found, first, ROUNDING)
-            if names:
+            if names and all(np.isfinite(gradient).all() for gradient in found.values()):  # else it overflowed
                 yield (
                     f"backward is not linear in grad_output: for {scale:.0e} times grad_output, the gradient of "
-                    f"{names} is not {scale:.0e} times as large: is it clipped or dropped, or of grad_output's size?"
+                    f"{names} is not {scale:.0e} times as large: is it clipped or dropped, or is |grad_output| taken?"
                 )
     for some in {shape, (*shape[:1], *[1 for _ in shape[1:]])}:  # entries, and rows, of very different sizes
         other = upstream * (2.0 ** subject.rng.integers(-10, 10, some)).astype(subject.dtype)
@@ -98,6 +98,7 @@ def faults_of_experiments(subject, first):
                 f"backward is not linear in grad_output: of a sum of two, the gradient of {names} is not the sum of "
                 "its gradients: is something clipped or dropped in comparison to the rest?"
             )
+            break
     scattered = np.empty((2, *shape[::-1]), subject.dtype).T[..., 0]  # in no order of memory
     scattered[...] = upstream
     with contextlib.suppress(Exception):  # a backward that does not take it says so itself

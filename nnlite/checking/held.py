@@ -90,7 +90,7 @@ def put_back(root):
     """After the block, all that root holds is as it was before: attributes, items, and the numbers in arrays."""
     undo = []
     for _, each in reachable(root):
-        if isinstance(each, np.ndarray) and each.flags.writeable:
+        if isinstance(each, np.ndarray) and each.flags.writeable and not isinstance(each, np.memmap):
             undo.append(functools.partial(each.__setitem__, ..., each.copy()))
         elif isinstance(each, np.random.Generator):
             undo.append(functools.partial(setattr, each.bit_generator, "state", each.bit_generator.state))

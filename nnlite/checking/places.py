@@ -26,7 +26,7 @@ def places(subject):
     return [*with_other_parameters, Place("at another input", drawn)]
 
 
-def stand_at(subject, place):
+def gradients_at(subject, place):
     """Go to a Place and return what backward says there; or None, where forward or backward fails."""
     for inputs, values in place.candidates:
         with contextlib.suppress(Exception):  # a forward raises what it likes for what is beyond its domain
@@ -44,7 +44,7 @@ def usual_slopes(subject):
     """{name: |dL/da| for each entry}: the median of three at inputs of usual size, or 0 if forward takes none."""
     here, found = (subject.given, subject.output, subject.upstream), []
     for _ in range(3):
-        gradients = stand_at(subject, Place("", [(_draw_inputs(subject, "near"), {})]))
+        gradients = gradients_at(subject, Place("", [(_draw_inputs(subject, "near"), {})]))
         found += [gradients] if gradients is not None else []
     subject.stand_at(*here[0])
     subject.output, subject.upstream = here[1:]

@@ -6,9 +6,9 @@ complex    Im y(ih) / h. Taylor: y(ih) = y(0) + ih y' - h^2/2 y'' - ..., so the 
            Squire and Trapp, SIAM Review 40 (1998) 110-112.
 central    D(h) = (y(h) - y(-h)) / 2h. Its error is that of the formula, about h^2 y''' / 6, and that of the
            subtraction, about eps / h; h = eps^(1/3) balances the two. In (4 D(h/2) - D(h)) / 3 the first cancels.
-carefully  central differences, and those to the right and to the left alone, of steps from 1/4 down to eps, each a
-           quarter of the one before. What changes least from one step to the next is taken, and by how much it changes
-           is its error. Ridders, Advances in Engineering Software 4 (1982) 75-76.
+carefully  central differences, and those to the right and to the left alone, of steps from 1/4 down to eps^(3/4),
+           each a quarter of the one before. What changes least from one step to the next is taken, and by how much it
+           changes is its error. Ridders, Advances in Engineering Software 4 (1982) 75-76.
 """
 
 import warnings
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 SHRINK = 4  # by which the next step is smaller
+FLAT = 5  # steps, below which a stair is flat
 REACH = 8  # a step that shows which outputs can change at all: near 0 those of a saturated softmax, for one, do not
 
 
@@ -87,6 +88,8 @@ def carefully(subject, move):
     size = np.sum(np.abs(y0 * u)[moved if moved.any() else ...])
     rounding = 4 * subject.eps * size / wanted[1:]
     share = np.array([np.sum(np.abs(a - b)) for a, b in zip(*changes)]) / (2 * wanted)
+    if _is_flat(share, [np.sum(np.abs(each)) for each in changes[0]], size):
+        return CarefulSlope(0.0, 4 * subject.eps * size / wanted[-FLAT], 0.0, (0.0, 0.0), False, [])
     one_sided = [_plateaus((SHRINK * each[1:] - each[:-1]) / (SHRINK - 1), rounding, share)[0] for each in sums]
     sides = np.array([(value, error) for value, error, _ in one_sided if np.isfinite(value)])
     room = np.sum([10 * error + 64 * subject.eps**0.5 * abs(value) for value, error in sides])
@@ -100,6 +103,12 @@ def carefully(subject, move):
     return CarefulSlope(
         value, error, share[at], (lowest - room, highest + room), is_kink, [each[:2] for each in others]
     )
+
+
+def _is_flat(share, changes, size):
+    """Whether the smallest steps change nothing, and the first that does jumps by more than rounding within could."""
+    jump = next((change for change in reversed(changes) if change > 0), 0.0)
+    return not share[-FLAT:].any() and jump > max(1e-12, 1e-8 * size)
 
 
 def _jumps(changes, rounding):

@@ -31,8 +31,9 @@ class Subject:
 
     def __init__(self, layer, inputs, dtype, rng, expected):
         self.layer, self.inputs, self.dtype, self.rng, self.expected = layer, inputs, dtype, rng, expected
-        self.title, self.eps = type(layer).__name__, np.finfo(dtype).eps
-        self.parameters, self.usual = {}, None  # usual: what places.usual_slopes finds, when it is needed
+        self.title, self.eps = getattr(layer, "title", type(layer).__name__), np.finfo(dtype).eps
+        self.parameters, self.usual = {}, None  # usual: what places.usual_slopes finds, when verdict.py needs it
+        self.earlier = None  # the x of a forward before all others, for hints
         self.positions = {"input": 0} if _is_real(inputs[0]) else {}  # of the inputs that have a gradient, by name
 
     def stand_at(self, inputs, values):
@@ -134,9 +135,19 @@ class Subject:
             raise ValueError(
                 f"backward returned {len(returned)} gradients, wanted one for each of {len(real)} real inputs"
             )
+        self.returned = [at for at, each in enumerate(returned) if each is not None]
         of_inputs = {self._input_name(at): np.copy(of[at]) for at in real if of.get(at) is not None}
         self.positions |= {name: at for at in real for name in [self._input_name(at)] if name in of_inputs}
         return of_inputs | {name: np.copy(parameter.grad) for name, parameter in self.parameters.items()}
+
+    def unchecked_inputs(self):
+        """Yield what of the inputs a reader of the report may believe to be checked, and is not."""
+        for at, each in enumerate(self.inputs):
+            name, of_integers = self._input_name(at), isinstance(each, np.ndarray) and each.dtype.kind in "iu"
+            if of_integers and at in self.returned:
+                yield f"{name} is {each.dtype}, and its gradient was not checked: is it meant to be real?"
+            if _is_real(each) and name not in self.positions and not isinstance(self.layer, Loss):
+                yield f"{name} is an array of real numbers, of which backward returns no gradient: it was not checked"
 
     def _input_name(self, at):
         return f"others[{at - 1}]" if at else "input"
@@ -176,7 +187,8 @@ class Loss(Layer):
     """A loss, function(prediction, *others) -> (value, grad), as a layer. It may run layers, backward too."""
 
     def __init__(self, function, parameters):
-        self.function, self.trained = function, list(parameters)
+        name = getattr(function, "__name__", type(function).__name__)
+        self.function, self.trained, self.title = function, list(parameters), name if name.isidentifier() else "Loss"
 
     def forward(self, *inputs):
         before = [parameter.grad.copy() for parameter in self.trained]
@@ -187,6 +199,10 @@ class Loss(Layer):
             found = [np.shape(each) for each in returned] if isinstance(returned, tuple) else type(returned).__name__
             raise TypeError(f"gradcheck: the loss returned {found}, wanted (value, grad), a number and an array")
         value, grad = returned
+        if not all(
+            isinstance(each, (np.ndarray, np.generic)) for each in (grad if isinstance(grad, tuple) else [grad])
+        ):
+            raise TypeError(f"gradcheck: the loss returned (value, {type(grad).__name__}), wanted (value, array)")
         self._cache = grad, [parameter.grad.copy() for parameter in self.trained]
         for parameter, earlier in zip(self.trained, before):
             parameter.grad = earlier

@@ -57,14 +57,18 @@ def verdicts(subject, measure, moves, gradients, directions):
     slopes = measure.slopes(subject, moves)
     if measure.method == "complex":
         certain = slopes if measure.step == COMPLEX_STEP else by_complex_step(subject, moves[:directions], COMPLEX_STEP)
-        _look_whether_analytic(subject, moves[:directions], certain)
+        _look_whether_analytic(subject, moves[:directions], certain, 1e5 * measure.tolerance)
     for move, slope in zip(moves, slopes):
         said = [np.sum(gradient[move.name][move.index] * move.delta) for gradient in gradients]
         analytic = max(said, key=lambda value: abs(value - slope.value))
         found.append(Verdict(move, analytic, slope.value, slope.share))
     wrong, uncertain = [], []
     for at, each in enumerate(found):
-        if not each.relative_error <= measure.tolerance and wrong.count(each.move.name) < FEW:
+        if each.relative_error <= measure.tolerance:
+            continue
+        if wrong.count(each.move.name) >= FEW:
+            found[at] = each._replace(remark="not looked at again")
+        else:
             found[at], is_certain = _look_again(subject, measure, each)
             if not is_certain:
                 uncertain.append(at)
@@ -77,11 +81,11 @@ def verdicts(subject, measure, moves, gradients, directions):
     return found
 
 
-def _look_whether_analytic(subject, moves, slopes):
+def _look_whether_analytic(subject, moves, slopes, precision):
     """Raise NotAnalytic if along one of the moves a complex step measured another slope than central differences do."""
     loss, step = np.abs(subject.output * subject.upstream), subject.eps ** (1 / 3)
     for move, slope in zip(moves, slopes):
-        room = subject.eps**0.5 * slope.share + min(subject.eps * np.linalg.norm(loss) / step, 1e-3 * slope.share)
+        room = precision * slope.share + min(subject.eps * np.linalg.norm(loss) / step, 1e-3 * slope.share)
         y = subject.along_or_nan(move)
         roughly = np.sum((y(step) - y(-step)) * subject.upstream) / (2 * step)
         if abs(slope.value - roughly) <= room:
@@ -110,55 +114,81 @@ def _absorbed(subject, move):
 
 
 def _look_again(subject, measure, each):
-    """(the Verdict by careful central differences, whether it is certain: they do not see what is small)."""
-    careful = carefully(subject, each.move)
+    """(the Verdict in the light of careful central differences, whether it is certain).
+
+    At a kink, what lies between the slopes on both sides is right; else it is compared with the nearer one. A complex
+    step that careful differences contradict was none of an analytic forward; if they cannot tell it from what backward
+    says, the verdict is uncertain. Where central differences measure, careful ones take their place. What is wrong then
+    may still lie at a kink of which a single entry shows nothing.
+    """
+    careful, move = carefully(subject, each.move), each.move
     of_analytic, of_numeric = abs(each.analytic - careful.value), abs(each.numeric - careful.value)
-    room, absorbed = _room(subject, careful, each.move), _absorbed(subject, each.move)
+    room, absorbed = _room(subject, careful, move), _absorbed(subject, move)
     if careful.is_kink:
         lowest, highest = careful.sides
         if lowest <= each.analytic <= highest:
-            return each._replace(numeric=each.analytic, remark="kink"), True
+            remark = "kink" if highest - lowest < np.inf else "unresolved"
+            return each._replace(numeric=each.analytic, remark=remark), True
         each = each._replace(numeric=np.clip(each.analytic, lowest, highest))
     elif measure.method == "complex":
         if of_numeric > room or of_numeric > max(4 * of_analytic, 2 * careful.error + absorbed):
-            raise NotAnalytic(NOT_ANALYTIC.format(each.move.name))
+            raise NotAnalytic(NOT_ANALYTIC.format(move.name))
         if of_analytic <= room:
-            is_absorbed = abs(each.analytic - each.numeric) <= absorbed
-            return _excused(each, measure) if is_absorbed else each, is_absorbed
+            is_small = abs(each.analytic - each.numeric) <= min(absorbed, 1e-2 * each.scale)
+            return _excused(each, measure) if is_small else each, is_small
     else:
         each = each._replace(numeric=careful.value, scale=careful.share)
         for value, error in [(careful.value, careful.error), *careful.others]:
             if abs(each.analytic - value) <= max(SAFETY * error, absorbed):
                 is_blind = SAFETY * error > 0.1 * max(abs(each.analytic), abs(value))
-                return _excused(each, measure)._replace(numeric=value, remark="unresolved" if is_blind else ""), True
-    if (careful.is_kink or is_tied(subject, each.move.name, each.move.index)) and _is_between_slopes_nearby(
-        subject, each
-    ):
+                excused = _excused(each._replace(numeric=value), measure)
+                return excused._replace(remark="unresolved") if is_blind else excused, True
+    may_be_kink = careful.is_kink or is_tied(subject, move.name, move.index)
+    if may_be_kink and _is_between_slopes_nearby(subject, each):
         return each._replace(numeric=each.analytic, remark="kink"), True
     return each, True
 
 
 def _excused(each, measure):
     """The Verdict with a scale in comparison to which the difference is as small as is allowed."""
-    return each._replace(scale=max(each.scale, 1.001 * abs(each.analytic - each.numeric) / measure.tolerance))
+    scale = max(each.scale, 1.001 * abs(each.analytic - each.numeric) / measure.tolerance)
+    return each._replace(scale=scale, remark="rounding")
 
 
 def _are_roundings(subject, measure, uncertain):
-    """Whether each difference is rounding: it changes when all numbers move in their last digits; a mistake stays."""
-    moves, before = [each.move for each in uncertain], np.array([each.analytic - each.numeric for each in uncertain])
-    stays, upstream = np.ones(len(moves), bool), subject.upstream
+    """Whether each difference is rounding: it changes when all numbers move in their last digits; a mistake stays.
+
+    What rounding absorbs, such as 1 - y^2 where y is nearly 1, stays, too. So a difference as small is none either;
+    unless what backward says of one entry is a number with digits to spare: a step twice as long makes twice as much.
+    """
+    moves, upstream = [each.move for each in uncertain], subject.upstream
+    before = np.array([(each.analytic, each.analytic - each.numeric) for each in uncertain]).T
+    stays = np.ones(len(moves), bool)
+
+    def after(by, step):
+        with _moved(subject, by):
+            gradients, slopes = subject.gradients(), measure._replace(step=step).slopes(subject, moves)
+        said = np.array([np.sum(gradients[move.name][move.index] * move.delta) for move in moves])
+        return np.array([said, said - [slope.value for slope in slopes]])
+
     for k in (1, 2, 3, *9 * [4]):  # what the last digits do not move, as of 1 - x^2 near 1, a few more do
         if not stays.any():
             break
-        noise = 64**k * subject.eps
-        subject.upstream = upstream * (1 + noise * subject.rng.standard_normal(upstream.shape))
-        with _moved(subject, {name: noise * subject.array(name) * n for name, n in _noise(subject).items()}):
-            gradients = subject.gradients()
-            slopes = measure._replace(step=measure.step / 2**k).slopes(subject, moves)
-        said = np.array([np.sum(gradients[move.name][move.index] * move.delta) for move in moves])
-        stays &= np.abs(said - [slope.value for slope in slopes] - before) <= STAYS * np.abs(before)
+        size = 64**k * subject.eps
+        subject.upstream = upstream * (1 + size * subject.rng.standard_normal(upstream.shape))
+        by = {name: size * subject.array(name) * n for name, n in _noise(subject).items()}
+        stays &= np.abs(after(by, measure.step / 2**k)[1] - before[1]) <= STAYS * np.abs(before[1])
     subject.upstream = upstream
-    return ~stays
+    is_absorbed = np.abs(before[1]) <= [_absorbed(subject, move) for move in moves]
+    if (stays & is_absorbed).any():
+        by = {name: 1e-7 * subject.size(name) * n for name, n in _noise(subject).items()}
+        once = after(by, measure.step) - before
+        twice = after({name: 2 * each for name, each in by.items()}, measure.step) - before
+        is_number = np.all((once != 0) & (np.abs(twice - 2 * once) <= 0.1 * np.abs(once)), axis=0)
+        measured, faster = before[0] - before[1], once[0] - once[1]  # which moves as fast as they do
+        is_number &= np.all(np.abs(once * measured) >= 0.3 * np.abs(faster * before), axis=0)
+        is_absorbed &= ~(is_number & [move.is_entry for move in moves])
+    return ~stays | is_absorbed
 
 
 def _noise(subject):
