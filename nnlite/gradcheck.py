@@ -116,7 +116,7 @@ def gradcheck(
     tolerances are then 1e-3 and 1e-1.
     here_only: check at this x and with these parameters alone. Else it is checked too with parameters p (1 + 0.3 n) +
     0.3 n, n from N(0, 1), at other inputs, with 3 rows where x has 1, and for a batch of 1: what is 0, 1 or symmetric
-    at the start, or on one side of a kink, hides mistakes. Where forward fails there, nothing is concluded. Pass True for
+    at the start, or on one side of a kink, hides mistakes. Where forward fails there, nothing is concluded. True is for
     a layer that is right for some inputs alone, such as positive ones, and computes others without an error.
     Settings, such as a dilation or a weight of 1, are not moved, and kinks are judged where x lies at them.
     expected: {name: function}, for backwards that are meant to be the gradient of another forward, such as that of a
@@ -132,8 +132,8 @@ def gradcheck(
     parameters; shapes and dtypes are kept; input_grad=False leaves the other gradients as they are.
     The layer, and all that it holds, is put back as it was.
 
-    Raises GradcheckError if any of this fails, with the table; ValueError for parameters of another dtype; TypeError for
-    what is no layer and no loss, and, by method="complex", for a forward that is not analytic.
+    Raises GradcheckError if any of this fails, with the table; ValueError for parameters of another dtype; TypeError
+    for what is no layer and no loss, and, by method="complex", for a forward that is not analytic.
     """
     dtype = np.dtype(dtype)
     if method not in (None, *TOLERANCE):
@@ -207,6 +207,8 @@ class _Check:
                     f"gradcheck: expected[{name!r}] is {function!r}, wanted the name of one of {', '.join(known)}, and a "
                     f"function of the inputs that returns an array of the shape of the output, {subject.output.shape}"
                 )
+        if not subject.names:
+            raise ValueError(f"gradcheck: expected is {subject.expected}, which leaves nothing to check")
         found = self._verdicts(first, mean, whole=True)
         rows = self._rows(found, first, mean)
         self._raise_for(faults_of_experiments(subject, first))

@@ -269,7 +269,7 @@ def test_what_is_clipped_far_above_and_dropped_far_below_is_told(x):
     for scale in ("-1e+12", "9e-13"):
         assert (
             f"backward is not linear in grad_output: for {scale} times grad_output, the gradient of input is not "
-            f"{scale} times as large: is it clipped or dropped, or of grad_output's size?"
+            f"{scale} times as large: is it clipped or dropped, or is |grad_output| taken?"
         ) in fault_of(Bounded(), x)
 
 

@@ -207,7 +207,7 @@ def test_a_forward_that_is_not_analytic_is_noticed_and_said_to_be_so(rng):
     assert report.remarks == [
         "note: measured by central differences: forward is not analytic in input here, as with np.var, np.abs, "
         "np.linalg.norm",
-        "note: checked also at another input, at an input of larger numbers, for a batch of 1",
+        "note: checked also at another input, for a batch of 1",
     ]
     assert report.tolerance == 1e-7
 
@@ -487,7 +487,7 @@ def test_here_only_checks_at_the_given_point_alone(rng):
     layer = Curve(lambda x: x**2, lambda x: 2 * x * (x < 4))  # wrong from 4 on
     x = rng.uniform(0, 1, (3, 4))
     assert gradcheck(layer, x, here_only=True).remarks == []
-    with pytest.raises(GradcheckError, match="^right for the x and the parameters given, but at an input of lar"):
+    with pytest.raises(GradcheckError, match="^right for the x and the parameters given, but at another inp"):
         gradcheck(layer, x)
 
 
@@ -507,21 +507,23 @@ def test_expected_none_leaves_an_array_out(rng):
     assert [row.name for row in gradcheck(layer, x, expected={"input": None}).rows] == ["w"]
 
 
-@pytest.mark.parametrize("expected", [{"weigth": None}, {"input": None}])
-def test_expected_wants_names_of_arrays_and_one_that_is_checked(rng, expected):
-    with pytest.raises(ValueError) as raised:
-        gradcheck(Tanh(), rng.standard_normal((3, 4)), expected=expected)
-    assert str(raised.value) == (
-        f"gradcheck: Tanh has gradients of input for x of float64, and expected is {expected}: "
-        "wanted a gradient to check, and names of those"
-    )
+def test_expected_wants_names_of_arrays_and_functions_of_the_inputs(x=np.ones((3, 4))):
+    for expected in ({"weigth": None}, {"input": lambda x: x.sum()}):
+        with pytest.raises(
+            ValueError, match=r"^gradcheck: expected\['\w+'\] is .*, wanted the name of one of input, and a f"
+        ):
+            gradcheck(Tanh(), x, expected=expected)
+    with pytest.raises(ValueError, match="^gradcheck: expected is {'input': None}, which leaves nothing to check$"):
+        gradcheck(Tanh(), x, expected={"input": None})
 
 
 def test_nothing_to_check_is_said_to_be_so():
-    with pytest.raises(
-        ValueError, match="^gradcheck: Curve has gradients of nothing for x of int64, and expected is {}"
-    ):
+    with pytest.raises(ValueError) as raised:
         gradcheck(Curve(lambda x: x / 2, np.ones_like), np.arange(3))
+    assert str(raised.value) == (
+        "gradcheck: x is int64, which has no gradient, and Curve has no Parameters: nothing to check. "
+        "Is x meant to be real: x.astype(float)?"
+    )
 
 
 def test_the_same_generator_gives_the_same_report_and_stays_as_it_is(rng):

@@ -173,16 +173,22 @@ def test_a_parameter_of_a_loss_is_checked_and_is_nobodys_to_list(rng):
     assert len(report.remarks) == 1
 
 
-def test_parameters_in_a_list_are_refused_by_name(rng):
+def test_parameters_in_a_list_are_checked_and_their_training_doubted(rng):
     class InAList(Layer):
         def __init__(self):
             self.layers = [linear(rng)]
 
-    with pytest.raises(ValueError) as raised:
-        gradcheck(InAList(), rng.standard_normal((3, 4)))
-    assert str(raised.value) == (
-        "gradcheck: InAList holds Parameters that named_parameters() does not list (layers[0].weight, layers[0].bias), "
-        "wanted each, and each layer, as an attribute or in a Sequential"
+        def forward(self, x):
+            return self.layers[0](x)
+
+        def backward(self, grad_output, input_grad=True):
+            return self.layers[0].backward(grad_output, input_grad)
+
+    report = gradcheck(InAList(), rng.standard_normal((3, 4)))
+    assert [row.name for row in report.rows] == ["input", "layers[0].weight", "layers[0].bias"]
+    assert (
+        "warning: layers[0].bias is a Parameter that named_parameters() does not list: no optimizer will train it"
+        in report.remarks
     )
 
 

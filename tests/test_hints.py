@@ -109,7 +109,8 @@ def test_wrong_entries_are_counted_if_they_are_less_than_half(rng, scale, wrong,
             return grad_input
 
     hints = hints_on(Some(lambda x: scale * np.sin(x), lambda x: scale * np.cos(x)), rng.standard_normal((3, 4)))
-    assert (hints == [f"input: is wrong at {wrong} of 12 entries alone: look at what is special about them"]) == told
+    text = f"input: is wrong at {wrong} of 12 entries alone: look at what is special about (0, 0)"
+    assert hints[0].startswith(text) == told
 
 
 def test_a_term_that_is_added_is_named(rng):

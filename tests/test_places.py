@@ -31,12 +31,13 @@ def test_inputs_that_are_alike_are_of_the_same_range_or_around_it(x, low, high):
     assert np.max(others) - np.min(others) > 0.9 * (high - low)
 
 
-@pytest.mark.parametrize("how, deviation", [("near", 1), ("long", 1), ("wide", 6)])
-def test_other_inputs_are_normal_numbers(how, deviation):
-    others = drawn(np.full((2, 3), 1e9), how, n=500)
-    assert others.shape == (500, 2, 3)
-    assert np.mean(others) == pytest.approx(0, abs=0.1 * deviation)
-    assert np.std(others) == pytest.approx(deviation, rel=0.05)
+def test_other_inputs_are_normal_numbers_and_all_rows_but_the_first_may_be_wide():
+    narrow = drawn(np.full((2, 3), 1e9), "near", n=500)
+    assert narrow.shape == (500, 2, 3) and np.mean(narrow) == pytest.approx(0, abs=0.1)
+    assert np.std(narrow) == pytest.approx(1, rel=0.05)
+    for how in ("wide", "long"):
+        rows = drawn(np.full((2, 3), 1e9), how, n=500)
+        assert np.std(rows, axis=(0, 2)) == pytest.approx([1, 6], rel=0.1)
 
 
 def test_what_is_1_long_is_longer_but_for_the_last_axis():
@@ -94,9 +95,9 @@ def test_rows_of_length_1_still_are():
 
 
 def test_rows_are_taken_of_x_and_of_what_has_as_many():
-    x, labels, weights = np.ones((3, 4)), [5, 6, 7], np.ones(4)
+    x, labels, weights = np.ones((3, 4)), np.array([5, 6, 7]), np.ones(4)
     some = rows_of([x, labels, weights, 2.0, None], slice(1))
-    assert some[0].shape == (1, 4) and some[1:] == [[5], weights, 2.0, None]
+    assert some[0].shape == (1, 4) and some[1] == [5] and some[2:] == [weights, 2.0, None]
 
 
 # What is found by it
@@ -143,7 +144,7 @@ def test_what_one_row_hides_is_found(rng):
 
 def test_what_only_large_numbers_show_is_found(rng):
     hard = Curve(lambda x: np.clip(x.real, -4, 4), lambda x: 1.0 + 0 * x.real)
-    with pytest.raises(GradcheckError, match="but at an input of larger numbers: Curve: backward does not match"):
+    with pytest.raises(GradcheckError, match="but at another input: Curve: backward does not match"):
         gradcheck(hard, rng.uniform(-1, 1, (3, 4)))
 
 
@@ -163,7 +164,7 @@ def test_where_nothing_else_goes_that_is_not_claimed():
 
     class Particular(Curve):
         def forward(self, given):
-            if not np.allclose(given, x, atol=0.5, rtol=0):
+            if not np.allclose(given, x, atol=0.05, rtol=0):
                 raise ValueError("not this one")
             return super().forward(given)
 

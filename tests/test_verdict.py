@@ -92,7 +92,7 @@ def test_under_many_sigmoids_three_times_the_gradient_of_the_first_weight_is_rej
 def test_under_many_sigmoids_central_differences_say_what_they_cannot_resolve(rng):
     remarks = gradcheck(Sigmoids(rng, 30, 1), rng.standard_normal((3, 3)), method="central", here_only=True).remarks
     assert any(
-        re.fullmatch(r"note: w: \d+ entries are below what central differences resolve, and were not checked", remark)
+        re.fullmatch(r"note: w: \d+ entries cannot be measured by central differences, and were not checked", remark)
         for remark in remarks
     )
 
@@ -373,10 +373,10 @@ def test_nearby_slopes_of_another_branch_that_does_not_meet_this_one_do_not_coun
     assert is_between(lambda x: np.where(x > 0, 3 * x, x), 2.0)
 
 
-def test_along_a_direction_the_slope_may_be_as_far_from_those_nearby_as_they_are_from_each_other():
+def test_along_a_direction_the_slope_may_be_a_little_farther_from_those_nearby_than_they_are_from_each_other():
     along = Move("input", ..., np.ones(1))
-    assert is_between(np.abs, 2.9, move=along) and is_between(np.abs, -2.9, move=along)
-    assert not is_between(np.abs, 3.1, move=along) and not is_between(np.abs, -3.1, move=along)
+    assert is_between(np.abs, 6.9, move=along) and is_between(np.abs, -6.9, move=along)
+    assert not is_between(np.abs, 7.1, move=along) and not is_between(np.abs, -7.1, move=along)
     assert is_between(lambda x: x + 1e-4 * np.maximum(x, 0), 1 + 1e-5, move=along)
     assert not is_between(lambda x: x + 1e-8 * np.maximum(x, 0), 1 + 1e-9, move=along)
 

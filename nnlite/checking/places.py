@@ -19,10 +19,10 @@ class Place(NamedTuple):
 def places(subject):
     """The Places to check beside the one where the subject stands."""
     inputs, values = subject.given
-    long, near, alike = (_draw_inputs(subject, how) for how in ("long", "near", "alike"))
+    ways = [_draw_inputs(subject, how) for how in ("long", "wide", "near", "alike")]
     moved = move_parameters(subject)
     with_other_parameters = [Place("with other parameters", [(inputs, moved)])] if subject.parameters else []
-    drawn = [(each, parameters) for parameters in (moved, values) for each in (long, near, alike)]
+    drawn = [(each, parameters) for parameters in (moved, values) for each in ways]
     return [*with_other_parameters, Place("at another input", drawn)]
 
 
@@ -76,7 +76,7 @@ def _draw_inputs(subject, how):
 
 
 def draw(array, subject, how):
-    """Another array, with rows "near" 0 and every second wide of it; "long", with 3 rows for 1; or "alike" in range.
+    """Another array: "near" 0; "wide" but for the first row; "long", so with 3 rows for 1; "alike", in this one's range.
 
     What a loss gets between 0 and 1 are taken for probabilities. A symmetric matrix stays one, so do ascending rows and
     rows of length 1. Of integers, one stands twice.
@@ -98,8 +98,8 @@ def draw(array, subject, how):
             drawn = drawn / drawn.sum(axis=-1, keepdims=True)
     else:
         drawn = np.array(rng.standard_normal(shape))
-        if drawn.ndim:
-            drawn[1::2] *= WIDE
+        if drawn.ndim and how != "near":
+            drawn[1:] *= WIDE
         if array.ndim == 2 and np.array_equal(array, array.T):
             drawn = drawn + drawn.T
         elif array.ndim and (np.diff(array) > 0).all():

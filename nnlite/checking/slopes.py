@@ -88,7 +88,7 @@ def carefully(subject, move):
     size = np.sum(np.abs(y0 * u)[moved if moved.any() else ...])
     rounding = 4 * subject.eps * size / wanted[1:]
     share = np.array([np.sum(np.abs(a - b)) for a, b in zip(*changes)]) / (2 * wanted)
-    if _is_flat(share, [np.sum(np.abs(each)) for each in changes[0]], size):
+    if _is_flat(np.array([[np.sum(np.abs(each)) for each in side] for side in changes]), size):
         return CarefulSlope(0.0, 4 * subject.eps * size / wanted[-FLAT], 0.0, (0.0, 0.0), False, [])
     one_sided = [_plateaus((SHRINK * each[1:] - each[:-1]) / (SHRINK - 1), rounding, share)[0] for each in sums]
     sides = np.array([(value, error) for value, error, _ in one_sided if np.isfinite(value)])
@@ -105,10 +105,10 @@ def carefully(subject, move):
     )
 
 
-def _is_flat(share, changes, size):
+def _is_flat(changes, size):
     """Whether the smallest steps change nothing, and the first that does jumps by more than rounding within could."""
-    jump = next((change for change in reversed(changes) if change > 0), 0.0)
-    return not share[-FLAT:].any() and jump > max(1e-12, 1e-8 * size)
+    seen = changes[changes > 0]
+    return not changes[:, -FLAT:].any() and seen.size and np.min(seen) > max(1e-12, 1e-8 * size)
 
 
 def _jumps(changes, rounding):

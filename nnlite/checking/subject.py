@@ -163,7 +163,9 @@ def direction(subject, name, even=False):
     shape = subject.array(name).shape
     n = subject.rng.uniform(-1, 1, shape)
     if even:
-        n = (1 + 0.01 * n) * subject.rng.standard_normal((*shape[:1], *[1 for _ in shape[1:]]))
+        n = (1 + 0.01 * n) * subject.rng.standard_normal(
+            (*shape[:1], *[1 for _ in shape[1:]]) if len(shape) > 1 else ()
+        )
     return Move(name, ..., subject.size(name) * n)
 
 

@@ -66,13 +66,13 @@ def verdicts(subject, measure, moves, gradients, directions):
     for at, each in enumerate(found):
         if each.relative_error <= measure.tolerance:
             continue
-        if wrong.count(each.move.name) >= FEW:
+        if each.move.is_entry and wrong.count(each.move.name) >= FEW:
             found[at] = each._replace(remark="not looked at again")
         else:
             found[at], is_certain = _look_again(subject, measure, each)
             if not is_certain:
                 uncertain.append(at)
-            elif not found[at].relative_error <= measure.tolerance:
+            elif each.move.is_entry and not found[at].relative_error <= measure.tolerance:
                 wrong.append(each.move.name)
     if uncertain:
         for at, is_rounding in zip(uncertain, _are_roundings(subject, measure, [found[at] for at in uncertain])):
