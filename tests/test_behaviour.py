@@ -329,6 +329,40 @@ def test_a_gradient_that_is_left_out_with_input_grad_false_is_named(rng, x):
     )
 
 
+@pytest.mark.parametrize("w", [1e-13, 1e-6, 1, 1e6])
+@pytest.mark.parametrize("x_size", [1e-13, 1, 1e6])
+def test_without_the_gradient_of_the_input_a_millionth_is_missed_whatever_the_size(rng, w, x_size):
+    class Nearly(Scale):
+        def backward(self, grad_output, input_grad=True):
+            self.w.grad += (1 if input_grad else 1 - 1e-6) * np.sum(grad_output * self._cache, axis=0)
+            return grad_output * self.w.data
+
+    x = x_size * rng.standard_normal((3, 4))
+    assert fault_of(Nearly(w * np.ones(4)), x) == "Nearly: w.grad is another with input_grad=False, wanted the same"
+
+
+def test_rounding_is_in_proportion_to_what_cancels(rng):
+    class OtherOrder(Layer):  # of which the mean is taken away, so that the gradient of w is what rounding leaves
+        def __init__(self):
+            self.w = Parameter(rng.standard_normal(4))
+
+        def forward(self, x):
+            self._cache = x
+            y = x * self.w.data
+            return y - y.mean(axis=0)
+
+        def backward(self, grad_output, input_grad=True):
+            d = grad_output - grad_output.mean(axis=0)
+            self.w.grad += np.sum(d * self._cache, axis=0) if input_grad else sum((d * self._cache)[::-1])
+            return d * self.w.data
+
+    gradcheck(OtherOrder(), np.full((50, 4), 30.0) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
+
+
+def test_numbers_too_large_for_a_larger_grad_output_are_checked_with_a_smaller_one(x):
+    gradcheck(Curve(lambda x: 1e300 * x, lambda x: 1e300 + 0 * x.real), x, here_only=True)
+
+
 def test_the_same_sum_in_another_order_is_no_mistake(rng):
     class OtherOrder(Scale):
         def backward(self, grad_output, input_grad=True):

@@ -54,6 +54,19 @@ def test_other_inputs_are_passed_on_as_they_are(x):
     assert Seen.others == {("int64", "bool", "name")}
 
 
+def test_other_inputs_without_a_gradient_stay_as_they_are(x):
+    class Seen:
+        targets = set()
+
+    def loss(prediction, target):
+        Seen.targets |= set(target.ravel().tolist())
+        return mse_loss(prediction, target)
+
+    target = x + 1
+    gradcheck(loss, x, target)
+    assert Seen.targets == set(target.ravel().tolist())
+
+
 def test_of_several_real_inputs_each_has_its_row_and_the_wrong_one_is_named(x):
     class Wrong(Product):
         def backward(self, grad_output, input_grad=True):
@@ -165,6 +178,20 @@ def test_a_forward_that_keeps_x_and_one_that_writes_to_its_copy_see_no_later_ste
 def test_a_loss_that_returns_a_plain_number_is_a_loss_too():
     gradcheck(lambda x: (float(np.sum(x.real**2)), 2 * x), np.ones(3))
     gradcheck(lambda x: (0, np.zeros(3)), np.ones(3), here_only=True)
+
+
+def test_a_loss_of_integers_is_no_integer(rng):
+    E = Parameter(rng.standard_normal(5))
+
+    def loss(tokens):
+        np.add.at(E.grad, tokens, E.data[tokens].real)
+        return 0.5 * np.sum(E.data[tokens] ** 2), np.zeros(3)
+
+    assert [row.name for row in gradcheck(loss, np.array([0, 3, 1])).rows] == ["E"]
+
+
+def test_a_loss_in_float32_is_of_float32():
+    gradcheck(lambda x: (np.sum(x), np.ones(x.shape, np.float32)), np.ones(3), dtype=np.float32, here_only=True)
 
 
 def test_the_value_of_a_loss_is_what_its_rows_are_of():
