@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from small_layers import Product, Scale
+from small_layers import Curve, Product, Scale
 
 from nnlite import GradcheckError, Layer, Parameter, Tanh, gradcheck, mse_loss
+from nnlite.checking.subject import Move, Subject, direction, entries
 
 
 @pytest.fixture
@@ -24,6 +25,72 @@ class Embedding(Layer):
 
     def backward(self, grad_output, input_grad=True):
         np.add.at(self.E.grad, self._cache, self.factor * grad_output)
+
+
+def subject_of(*inputs, layer=None):
+    return Subject(layer or Tanh(), list(inputs), np.dtype(float), np.random.default_rng(0), {})
+
+
+# Moves
+
+
+def test_an_entry_is_moved_in_proportion_to_itself_or_to_the_others_if_these_are_larger():
+    root_mean_square = np.sqrt((3**2 + 4**2 + 0 + 1) / 4)
+    sizes = subject_of(np.array([-3.0, 4.0, 0.0, 1.0])).size("input")
+    assert sizes == pytest.approx([3, 4, root_mean_square, root_mean_square])
+
+
+def test_zeros_are_moved_by_1_and_of_nothing_there_is_no_size():
+    assert subject_of(np.zeros((2, 1))).size("input").tolist() == [[1], [1]]
+    assert subject_of(np.zeros((0, 2))).size("input").shape == (0, 2)
+
+
+def test_a_direction_moves_each_entry_at_random_or_all_nearly_alike():
+    subject = subject_of(np.full(10_000, -4.0))
+    move, even = direction(subject, "input"), direction(subject, "input", even=True)
+    assert not move.is_entry and not even.is_entry
+    assert (np.mean(move.delta), np.std(move.delta)) == pytest.approx((0, 4), abs=0.1)
+    assert (np.mean(even.delta), np.std(even.delta)) == pytest.approx((4, 0.04), abs=0.002)
+
+
+def test_entries_are_moved_one_by_one_all_of_500_and_5_of_more():
+    moves = entries(subject_of(2 * np.ones((25, 20))), "input")
+    assert [move.index for move in moves] == [(row, column) for row in range(25) for column in range(20)]
+    assert all(move.is_entry and move.delta == 2 for move in moves)
+    some = [move.index for move in entries(subject_of(np.ones((3, 167))), "input")]
+    assert len(set(some)) == 5 and some == sorted(some) and all(type(i) is int for index in some for i in index)
+
+
+def test_a_move_is_undone_even_after_an_error():
+    x = np.array([1.0, 2.0])
+
+    def fails(x):
+        if x[1] > 2:
+            raise ValueError("beyond")
+        return x
+
+    subject = subject_of(x, layer=Curve(fails, np.ones_like))
+    y = subject.along(Move("input", (1,), 0.5))
+    assert y(-1).tolist() == [1, 1.5] and subject.inputs[0].tolist() == [1, 2]
+    with pytest.raises(ValueError):
+        y(1)
+    assert subject.inputs[0].tolist() == [1, 2]
+
+
+def test_where_forward_does_not_go_there_is_nan():
+    def cut(x):
+        if x[0] > 10:
+            raise ValueError("beyond")
+        return x[x <= 2]
+
+    subject = subject_of(np.array([1.0, 2.0]), layer=Curve(cut, np.ones_like))
+    subject.stand_at(subject.inputs, {})
+    y = subject.along_or_nan(Move("input", (0,), 1.0))
+    assert y(0.5).tolist() == [1.5, 2]
+    assert np.isnan(y(5)).tolist() == np.isnan(y(50)).tolist() == [True, True]
+
+
+# Inputs
 
 
 def test_integers_have_no_gradient(rng):
