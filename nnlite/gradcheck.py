@@ -198,14 +198,14 @@ class _Check:
         here = subject.given[0][0]
         if not known:
             raise ValueError(
-                f"gradcheck: x is {here.dtype}, which has no gradient, and {subject.title} has no Parameters: nothing to "
-                "check. Is x meant to be real: x.astype(float)?"
+                f"gradcheck: x is {here.dtype}, which has no gradient, and {subject.title} has no Parameters: nothing "
+                "to check. Is x meant to be real: x.astype(float)?"
             )
         for name, function in subject.expected.items():
             if name not in known or subject.forward(name).shape != subject.output.shape:
                 raise ValueError(
-                    f"gradcheck: expected[{name!r}] is {function!r}, wanted the name of one of {', '.join(known)}, and a "
-                    f"function of the inputs that returns an array of the shape of the output, {subject.output.shape}"
+                    f"gradcheck: expected[{name!r}] is {function!r}, wanted the name of one of {', '.join(known)}, and "
+                    f"a function of the inputs that returns an array of the shape of the output, {subject.output.shape}"
                 )
         if not subject.names:
             raise ValueError(f"gradcheck: expected is {subject.expected}, which leaves nothing to check")

@@ -170,6 +170,14 @@ def test_all_that_backward_writes_to_is_named(rng, x):
     )
 
 
+def test_a_backward_that_writes_to_grad_output_is_rejected(rng, x):
+    def write(self, grad_output, grad_input):
+        grad_output *= 2
+        return grad_input
+
+    assert fault_of(Changed(rng, write), x) == "Changed: backward writes to grad_output, which is not its own"
+
+
 def test_a_backward_that_writes_to_a_parameter_is_rejected(rng, x):
     def step(self, grad_output, grad_input):
         self.weight.data -= 0.1 * self.weight.grad
@@ -327,6 +335,62 @@ def test_a_gradient_that_is_left_out_with_input_grad_false_is_named(rng, x):
     )
 
 
+@pytest.mark.parametrize("w", [1e-13, 1e-6, 1, 1e6])
+@pytest.mark.parametrize("x_size", [1e-13, 1, 1e6])
+def test_without_the_gradient_of_the_input_a_millionth_is_missed_whatever_the_size(rng, w, x_size):
+    class Nearly(Scale):
+        def backward(self, grad_output, input_grad=True):
+            self.w.grad += (1 if input_grad else 1 - 1e-6) * np.sum(grad_output * self._cache, axis=0)
+            return grad_output * self.w.data
+
+    x = x_size * rng.standard_normal((3, 4))
+    wanted = "Nearly: the gradient of w is another with input_grad=False, wanted the same"
+    assert fault_of(Nearly(w * np.ones(4)), x) == wanted
+        fault_of(Nearly(w * np.ones(4)), x)
+        == "Nearly: the gradient of w is another with input_grad=False, wanted the same"
+    )
+
+
+def test_rounding_is_in_proportion_to_what_cancels(rng):
+    class OtherOrder(Layer):  # of which the mean is taken away, so that the gradient of w is what rounding leaves
+        def __init__(self):
+            self.w = Parameter(rng.standard_normal(4))
+
+        def forward(self, x):
+            self._cache = x
+            y = x * self.w.data
+            return y - y.mean(axis=0)
+
+        def backward(self, grad_output, input_grad=True):
+            d = grad_output - grad_output.mean(axis=0)
+            self.w.grad += np.sum(d * self._cache, axis=0) if input_grad else sum((d * self._cache)[::-1])
+            return d * self.w.data
+
+    gradcheck(OtherOrder(), np.full((50, 4), 30.0) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
+
+
+def test_rounding_of_a_sum_of_two_is_in_proportion_to_their_sizes(rng):
+    class RowByRow(Layer):  # in one order, whatever the memory is
+        def __init__(self):
+            self.w = Parameter(rng.standard_normal(4))
+
+        def forward(self, x):
+            self._cache = x
+            y = x * self.w.data
+            return y - y.mean(axis=0)
+
+        def backward(self, grad_output, input_grad=True):
+            d = grad_output - sum(grad_output) / len(grad_output)
+            self.w.grad += sum(d * self._cache)
+            return d * self.w.data
+
+    gradcheck(RowByRow(), np.full((50, 4), 3e3) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
+
+
+def test_numbers_too_large_for_a_larger_grad_output_are_checked_with_a_smaller_one(x):
+    gradcheck(Curve(lambda x: 1e300 * x, lambda x: 1e300 + 0 * x.real), x, here_only=True)
+
+
 def test_the_same_sum_in_another_order_is_no_mistake(rng):
     class OtherOrder(Scale):
         def backward(self, grad_output, input_grad=True):
@@ -398,18 +462,23 @@ def test_a_grad_that_is_the_returned_gradient_is_warned_of(x):
     ]
 
 
+class CachedTanh(Layer):
+    def forward(self, x):
+        self._cache = np.tanh(x)
+        return self._cache
+
+    def backward(self, grad_output, input_grad=True):
+        return grad_output * (1 - self._cache**2)
+
+
 def test_a_cache_that_is_returned_is_warned_of(x):
-    class CachedTanh(Layer):
-        def forward(self, x):
-            self._cache = np.tanh(x)
-            return self._cache
-
-        def backward(self, grad_output, input_grad=True):
-            return grad_output * (1 - self._cache**2)
-
-    assert remarks_on(CachedTanh(), x) == [
+    assert remarks_on(CachedTanh(), x)[0] == (
         "warning: backward reads the output, which is the caller's: let forward return a copy, y.copy()"
-    ]
+    )
+
+
+def test_a_cache_that_is_returned_is_warned_of_once(x):
+    assert len(remarks_on(CachedTanh(), x)) == 1
 
 
 def test_a_buffer_that_is_returned_and_read_again_is_warned_of(x):

@@ -465,7 +465,17 @@ def test_what_takes_as_many_rows_alone_as_x_has_is_no_batch(rng):
     gradcheck(lambda prediction: mse_loss(prediction, target), rng.standard_normal((3, 4)))
 
 
-def test_a_vector_is_no_batch(rng):
+@pytest.mark.parametrize("rows", [2, 3, 4])
+def test_what_takes_one_row_as_it_takes_a_number_is_no_batch(rng, rows):
+    mask = rng.standard_normal((rows, 4))  # with which one row would be multiplied too
+    gradcheck(Curve(lambda x: x * mask, lambda x: mask), rng.standard_normal((rows, 4)))
+
+
+def test_a_vector_is_no_batch_even_where_forward_takes_a_part_of_it(rng):
+    gradcheck(lambda x: (np.sum(x**2), (2 if len(x) > 1 else 3) * x), rng.standard_normal(3))
+
+
+def test_a_convolution_of_a_vector_is_no_batch(rng):
     kernel = np.array([1.0, 2.0, 3.0])
 
     class Convolution(Layer):
@@ -491,6 +501,35 @@ def test_here_only_checks_at_the_given_point_alone(rng):
         gradcheck(layer, x)
 
 
+def test_elsewhere_an_error_in_the_tenth_digit_is_no_mistake(rng):
+    def sine(factor):  # right up to 1
+        return Curve(np.sin, lambda x: np.cos(x) * np.where(x.real < 1, 1, factor))
+
+    x = rng.uniform(0, 1, (3, 4))
+    gradcheck(sine(1 + 1e-10), x)
+    with pytest.raises(GradcheckError) as raised:
+        gradcheck(sine(1 + 1e-6), x)
+    assert raised.value.report.tolerance == 1e-9
+    with pytest.raises(GradcheckError) as raised:
+        gradcheck(sine(1 + 1e-10), x + 1)
+    assert raised.value.report.tolerance == 1e-12
+
+
+def test_elsewhere_entries_are_looked_at_only_where_a_direction_is_wrong(rng):
+    class Calls:
+        number = 0
+
+    class Counted(Tanh):
+        def forward(self, x):
+            Calls.number += 1
+            return super().forward(x)
+
+    gradcheck(Counted(), rng.standard_normal((2, 100)), here_only=True)
+    here, Calls.number = Calls.number, 0
+    gradcheck(Counted(), rng.standard_normal((2, 100)))
+    assert 200 < here < Calls.number < here + 100
+
+
 def test_expected_gives_the_forward_that_a_straight_through_estimator_stands_for(rng):
     rounding, x = Curve(np.round, np.ones_like), rng.standard_normal((3, 4))
     with pytest.raises(GradcheckError):
@@ -507,7 +546,8 @@ def test_expected_none_leaves_an_array_out(rng):
     assert [row.name for row in gradcheck(layer, x, expected={"input": None}).rows] == ["w"]
 
 
-def test_expected_wants_names_of_arrays_and_functions_of_the_inputs(x=np.ones((3, 4))):
+def test_expected_wants_names_of_arrays_and_functions_of_the_inputs(rng):
+    x = rng.standard_normal((3, 4))
     for expected in ({"weigth": None}, {"input": lambda x: x.sum()}):
         with pytest.raises(
             ValueError, match=r"^gradcheck: expected\['\w+'\] is .*, wanted the name of one of input, and a f"

@@ -54,6 +54,9 @@ class OfTheClass:
     w = OF_THE_MODULE
 
 
+OF_A_CLASS = OfTheClass()
+
+
 PLACES = {  # (what holds w, the name by which it is found)
     "an attribute": lambda w: (held(w=w), "w"),
     "an attribute of an attribute": lambda w: (held(a=held(w=w)), "a.w"),
@@ -98,6 +101,34 @@ def test_a_parameter_is_found_by_way_of(root, name):
 
 def test_a_parameter_is_found_in_a_default(w):
     gradcheck(lambda x, w=w: (np.sum(x**2), 2 * x), np.ones(3))
+
+
+class Called:
+    def __call__(self, x):
+        return OF_THE_MODULE.data * x
+
+
+class Started:
+    def __init__(self):
+        self.shape = OF_THE_MODULE.data.shape
+
+
+def test_what_an_object_does_when_it_is_called_counts_and_not_how_it_was_made():
+    assert list(parameters_of(Called())) == ["OF_THE_MODULE"]
+    assert parameters_of(Started()) == {}
+
+
+def test_other_objects_of_the_module_are_not_looked_into():
+    assert parameters_of(lambda: OF_A_CLASS.w) == {}
+
+
+def test_a_name_may_begin_with_any_letter(w):
+    assert parameters_of(held(X=w)) == {"X": w}
+
+
+def test_the_names_are_those_that_named_parameters_gives(rng):
+    model = Sequential(linear(rng), Tanh())
+    assert list(parameters_of(model)) == [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias"]
 
 
 def test_a_function_of_another_module_is_not_looked_into():

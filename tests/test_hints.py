@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_layers import Centred, Curve, Skip, Square, linear
+from small_layers import Centred, Curve, Scale, Skip, Square, linear
 
 from demos.planted_bugs import BUGS, FEATURES, N
 from nnlite import GradcheckError, Linear, Sequential, Tanh, gradcheck
@@ -161,6 +161,18 @@ def test_arrays_with_the_same_mistake_share_a_line(rng):
 
     assert hints_on(Negative(4, 4, rng=rng, dtype=np.float64), rng.standard_normal((3, 4))) == [
         "input, weight, bias: is -1 times the right one: the sign"
+    ]
+
+
+def test_a_parameter_that_a_second_backward_finds_changed_is_not_called_overwritten(rng):
+    class Consumed(Scale):
+        def backward(self, grad_output, input_grad=True):
+            grad_input = super().backward(grad_output)
+            self._cache = 0 * self._cache
+            return grad_input
+
+    assert hints_on(Consumed(np.ones(4)), rng.standard_normal((3, 4))) == [
+        "w: is right at first, but not in a second backward, which must find what forward kept as it was"
     ]
 
 

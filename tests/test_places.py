@@ -5,7 +5,7 @@ import pytest
 from small_layers import Curve, Scale, Square
 
 from nnlite import GradcheckError, Layer, Parameter, gradcheck
-from nnlite.checking.places import draw, rows_of
+from nnlite.checking.places import Place, draw, gradients_at, move_parameters, rows_of, usual_slopes
 from nnlite.checking.subject import Loss, Subject
 
 
@@ -56,17 +56,25 @@ def test_booleans_stay_booleans():
 
 
 @pytest.mark.parametrize(
-    "x, kept", [([0.2, 0.9], True), ([0.0, 1.0], False), ([0.2, 1.1], False), ([-0.1, 0.9], False)]
+    "x, kept",
+    [
+        ([0.2, 0.9], True),
+        ([0.0, 0.5], True),
+        ([0.5, 1.0], True),
+        ([0.0, 1.0], False),
+        ([0.2, 1.1], False),
+        ([-0.1, 0.9], False),
+    ],
 )
 def test_probabilities_of_a_loss_stay_probabilities(x, kept):
     others = drawn(x, "near", of_a_loss)
-    assert (others.min() >= 0 and others.max() <= 1) == kept
+    assert (others.min() >= 0 and others.max() <= 1) == kept and np.std(others) > 0.2
     assert not (drawn(x, "near").min() >= 0)  # of a layer, they may be anything
 
 
 def test_probabilities_that_sum_to_1_still_do():
-    others = drawn([[0.2, 0.8], [0.5, 0.5]], "near", of_a_loss)
-    assert np.allclose(others.sum(axis=-1), 1)
+    for x in ([0.2, 0.8], [[0.2, 0.8], [0.5, 0.5]], [[[0.2, 0.8], [0.5, 0.5]]]):
+        assert np.allclose(drawn(x, "near", of_a_loss).sum(axis=-1), 1)
     assert not np.allclose(drawn([[0.2, 0.7]], "near", of_a_loss).sum(axis=-1), 1)
     assert 0 <= drawn(0.5, "near", of_a_loss).min()
 
@@ -98,6 +106,61 @@ def test_rows_are_taken_of_x_and_of_what_has_as_many():
     x, labels, weights = np.ones((3, 4)), np.array([5, 6, 7]), np.ones(4)
     some = rows_of([x, labels, weights, 2.0, None], slice(1))
     assert some[0].shape == (1, 4) and some[1] == [5] and some[2:] == [weights, 2.0, None]
+
+
+def test_parameters_move_by_three_tenths_of_themselves_and_three_tenths_more():
+    subject = subject_of(Curve(np.copy, np.ones_like), np.ones(1))
+    subject.given = [], {"zero": np.zeros(10_000), "four": np.full(10_000, 4.0)}
+    moved = move_parameters(subject)
+    assert (np.mean(moved["zero"]), np.std(moved["zero"])) == pytest.approx((0, 0.3), abs=0.02)
+    assert (np.mean(moved["four"]), np.std(moved["four"])) == pytest.approx((4, np.hypot(1.2, 0.3)), abs=0.05)
+
+
+class Fussy(Layer):
+    """y = x, of which a mark in x makes something else."""
+
+    def forward(self, x):
+        self._cache = x[0]
+        if x[0] == 1:
+            raise ValueError("no such input")
+        return x[:0] if x[0] == 2 else x / (x[0] != 3)
+
+    def backward(self, grad_output, input_grad=True):
+        if self._cache == 4:
+            raise ValueError("no gradient there")
+        return {5: grad_output[:1], 6: np.nan * grad_output}.get(self._cache, grad_output)
+
+
+@pytest.mark.parametrize("mark", [1, 2, 3, 4, 5, 6], ids=["raises", "empty", "inf", "b raises", "b shape", "b nan"])
+def test_a_place_where_something_fails_is_left_for_the_next(mark):
+    subject = subject_of(Fussy(), np.zeros(2))
+    bad, good = [np.array([mark, 1.0])], [np.array([0.0, 7.0])]
+    with np.errstate(all="ignore"):
+        assert gradients_at(subject, Place("", [(bad, {}), (good, {})])) is not None
+        assert subject.inputs[0][1] == 7
+        assert gradients_at(subject, Place("", [(bad, {})])) is None
+
+
+def test_usual_slopes_are_medians_of_three():
+    seen = []
+    subject = subject_of(Loss(lambda x: seen.append(x.copy()) or (np.sum(x**2), 2 * x), []), np.full(5, 1e6))
+    subject.stand_at(subject.inputs, {})
+    output = subject.output
+    usual = usual_slopes(subject)["input"]
+    three = np.unique([np.abs(2 * x) for x in seen if np.max(x) < 100], axis=0)
+    assert three.shape == (3, 5) and np.array_equal(usual, np.median(three, axis=0))
+    assert subject.inputs[0][0] == 1e6 and subject.output is output
+
+
+def test_where_nothing_is_usual_the_slopes_are_0():
+    def at_1(x):
+        if (x != 1).any():
+            raise ValueError("of 1 alone")
+        return np.sum(x), np.ones(3)
+
+    subject = subject_of(Loss(at_1, []), np.ones(3))
+    subject.stand_at(subject.inputs, {})
+    assert usual_slopes(subject)["input"].tolist() == [0, 0, 0]
 
 
 # What is found by it
@@ -146,6 +209,18 @@ def test_what_only_large_numbers_show_is_found(rng):
     hard = Curve(lambda x: np.clip(x.real, -4, 4), lambda x: 1.0 + 0 * x.real)
     with pytest.raises(GradcheckError, match="but at another input: Curve: backward does not match"):
         gradcheck(hard, rng.uniform(-1, 1, (3, 4)))
+
+
+def test_what_forward_takes_of_the_same_range_alone_is_tried(rng):
+    class Ranged(Curve):
+        def forward(self, x):
+            if np.min(x) < 1 or np.max(x) > 2:
+                raise ValueError("out of range")
+            return super().forward(x)
+
+    wrong_above = Ranged(lambda x: x**2, lambda x: 2 * x * (x < 1.2))
+    with pytest.raises(GradcheckError, match="but at another input: Ranged: backward does not match"):
+        gradcheck(wrong_above, np.array([1.0, 1.1, 1.15, 2]), expected={"input": lambda x: np.where(x < 2, x, 0) ** 2})
 
 
 def test_where_forward_fails_nothing_is_concluded(rng):

@@ -11,8 +11,6 @@ from students import KINDS, cases
 from students.checkers import nnlite_complaint, torch_complaint
 from students.measurement import wrong_at
 
-from nnlite import gradcheck
-
 pytestmark = [  # of their own: overflow, nan at an input that they are not made for, imaginary parts that are dropped
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning"),

@@ -76,7 +76,7 @@ def _draw_inputs(subject, how):
 
 
 def draw(array, subject, how):
-    """Another array: "near" 0; "wide" but for the first row; "long", so with 3 rows for 1; "alike", in this one's range.
+    """Another array: "near" 0; "wide" but for row 0; "long", so with 3 rows for 1; "alike", in this one's range.
 
     What a loss gets between 0 and 1 are taken for probabilities. A symmetric matrix stays one, so do ascending rows and
     rows of length 1. Of integers, one stands twice.
