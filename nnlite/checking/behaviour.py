@@ -90,7 +90,7 @@ def faults_of_experiments(subject, first):
                     f"{names} is not {scale:.0e} times as large: is it clipped or dropped, or is |grad_output| taken?"
                 )
     for some in {shape, (*shape[:1], *[1 for _ in shape[1:]])}:  # entries, and rows, of very different sizes
-        other = upstream * (2.0 ** subject.rng.integers(-10, 10, some)).astype(subject.dtype)
+        other = upstream * (2.0 ** subject.rng.integers(-20, 20, some)).astype(subject.dtype)
         together, alone = subject.gradients(upstream + other), subject.gradients(other)
         names = _names_of_others(subject, together, {name: first[name] + alone[name] for name in first}, ALIKE)
         if names:

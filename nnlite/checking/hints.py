@@ -69,7 +69,7 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
     without = backward(upstream=np.zeros_like(upstream))
     if same(without, found):
         yield "does not depend on grad_output: multiply by it"
-    if np.any(without):
+    if np.any(without) and np.isfinite(without).all():
         yield "has a term without grad_output: multiply by it, do not add"
     if not same(backward(upstream=-upstream), -found):
         yield "does not turn round with grad_output: take masks and slopes from what forward kept"

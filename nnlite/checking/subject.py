@@ -201,18 +201,17 @@ class Loss(Layer):
             found = [np.shape(each) for each in returned] if isinstance(returned, tuple) else type(returned).__name__
             raise TypeError(f"gradcheck: the loss returned {found}, wanted (value, grad), a number and an array")
         value, grad = returned
-        if not all(
-            isinstance(each, (np.ndarray, np.generic)) for each in (grad if isinstance(grad, tuple) else [grad])
-        ):
+        grads = grad if isinstance(grad, tuple) else (grad,)
+        if not isinstance(grads[0], (np.ndarray, np.generic)) and (grads[0] is not None or _is_real(inputs[0])):
             raise TypeError(f"gradcheck: the loss returned (value, {type(grad).__name__}), wanted (value, array)")
-        self._cache = grad, [parameter.grad.copy() for parameter in self.trained]
+        self._cache = grads, [parameter.grad.copy() for parameter in self.trained]
         for parameter, earlier in zip(self.trained, before):
             parameter.grad = earlier
         real = inputs[0].dtype if _is_real(inputs[0]) else float
         return np.asarray(value, complex if np.iscomplexobj(value) else real)  # a sum of nothing is Python's 0
 
     def backward(self, grad_output, input_grad=True):
-        grad, of_parameters = self._from_forward()
+        grads, of_parameters = self._from_forward()
         for parameter, each in zip(self.trained, of_parameters):
             parameter.grad += grad_output * each
-        return tuple(grad_output * each for each in grad) if isinstance(grad, tuple) else grad_output * grad
+        return tuple(None if each is None else grad_output * each for each in grads)
