@@ -5,7 +5,7 @@ import pytest
 from small_layers import Curve
 
 from nnlite import GradcheckError, Layer, gradcheck
-from nnlite.checking.slopes import NotAnalytic, by_central_differences, by_complex_step, carefully
+from nnlite.checking.slopes import NotAnalytic, _best, by_central_differences, by_complex_step, carefully
 from nnlite.checking.subject import Move, Subject
 
 EPS = np.finfo(float).eps
@@ -180,6 +180,49 @@ def test_a_careful_slope_is_exact_for_what_is_linear():
     found = careful(lambda x: 3 * x, 1.0)
     assert found.value == pytest.approx(3, rel=1e-14) and found.error < 1e-12
     assert (found.share, found.size) == pytest.approx((3, 3))
+
+
+def best(estimates, share=1.0, rounding=1e-9):
+    """(value, error, at) for estimates of one slope, each of a smaller step."""
+    number = len(estimates)
+    return _best(np.array(estimates, float), np.full(number, rounding), share * np.ones(number + 1))
+
+
+def test_the_estimate_that_differs_least_from_its_neighbours_is_taken_and_its_error_is_that_difference():
+    found = best([9, 5, 3, 2.5, 2.4, 2.41, 2.43, 2.6, 4], share=100)
+    assert found == pytest.approx((2.4, 2.5 - 2.4, 4))
+    assert best([5, 4, 3.5, 3.1, 3.1, 3.1, 3.1, 9, 20], rounding=0.5, share=100) == (3.1, 0.5, 4)
+
+
+def test_estimates_beyond_a_domain_do_not_count():
+    assert best([np.nan, np.nan, 2, 2, 2, 2, 2, 2.1, 2.2]) == (2, 1e-9, 4)
+    value, error, _ = best(9 * [np.nan])
+    assert np.isnan(value) and error == np.inf
+
+
+def test_steps_at_which_nothing_moves_do_not_count():
+    share = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0])
+    assert best([2, 2.01, 2, 2.01, 2.01, 0, 0, 0, 0, 0], share)[0] == pytest.approx(2, abs=0.02)
+    assert best(9 * [0], 0) == (0, 1e-9, 1)
+
+
+@pytest.mark.parametrize("growth, settled", [(1.0, True), (1.9, True), (2.1, False), (4.0, False)])
+def test_where_the_share_doubles_from_step_to_step_nothing_is_settled(growth, settled):
+    estimates = [7.0, 7, 7, 7, 7, 7.001, 7.001, 7.001, 7.001]  # the last ones, which agree as well, would be preferred
+    assert (best(estimates, growth ** np.arange(10))[2] == 6) == settled
+
+
+@pytest.mark.parametrize("share, settled", [(1e-6, True), (1.1e-7, True), (0.9e-7, False)])
+def test_a_slope_as_small_as_a_hundred_errors_is_not_settled(share, settled):
+    assert (best(9 * [2.0], share)[2] == 6) == settled
+
+
+def test_small_steps_that_agree_count_more_than_large_ones_that_agree_on_something_else():
+    assert best([*6 * [7], *6 * [3]])[0] == 3  # of a fast sine, large steps see a mean
+
+
+def test_two_small_steps_may_agree_by_chance():
+    assert best([*6 * [7], *5 * [3]])[0] == best([*6 * [7], *4 * [3]])[0] == 7
 
 
 def test_an_entry_that_is_moved_by_another_size_has_the_slope_along_that():
