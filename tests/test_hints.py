@@ -215,6 +215,37 @@ def test_a_way_around_a_layer_that_backward_forgets_is_named(rng):
     )
 
 
+def test_with_several_inputs_the_others_stay_where_they_are_in_an_experiment(rng):
+    class Gate(Layer):
+        def forward(self, x, gate):
+            self._cache = np.tanh(x) * gate, gate
+            return self._cache[0].copy()
+
+        def backward(self, grad_output, input_grad=True):
+            y, gate = self._cache
+            return grad_output * gate * (1 - np.tanh(y) ** 2), None
+
+    x, gate = rng.standard_normal((2, 3, 4))
+    assert hints_on(Gate(), x, gate) == ["input: is the derivative at the output of forward: take it at x"]
+
+
+def changed(forward, backward):
+    layer = Curve(forward, np.ones_like)
+    layer.backward = backward
+    return layer
+
+
+def test_of_what_is_not_element_wise_no_slope_is_told(rng):
+    def neighbours(x):
+        return x + 0.5 * np.roll(x, 1, axis=1)
+
+    x = rng.standard_normal((3, 4))
+    of_one = changed(neighbours, lambda grad_output: 1.7 * grad_output)
+    assert hints_on(of_one, x) == ["this looks like no mistake known here"]
+    of_two = changed(lambda x: 2 * x, lambda grad_output: 1.7 * grad_output + np.roll(grad_output, 1, axis=1))
+    assert hints_on(of_two, x) == ["this looks like no mistake known here"]
+
+
 def test_arrays_with_the_same_mistake_share_a_line(rng):
     class Negative(Linear):
         def backward(self, grad_output, input_grad=True):
