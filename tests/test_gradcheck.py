@@ -610,6 +610,11 @@ def test_a_number_or_a_list_of_them_is_an_array_too(x):
     assert gradcheck(Tanh(), x).rows[0].checked == f"{np.size(x)} of {np.size(x)}"
 
 
+def test_x_is_cast_to_the_dtype_that_is_checked(rng):
+    report = gradcheck(Tanh(), rng.standard_normal((3, 4)).astype(np.float32))
+    assert report.tolerance == 1e-12
+
+
 def test_float32_is_refused_with_the_reason_and_the_way_on(rng):
     with pytest.raises(ValueError) as raised:
         gradcheck(Linear(4, 4, rng=rng), rng.standard_normal((3, 4)))

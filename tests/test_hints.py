@@ -5,7 +5,7 @@ import pytest
 from small_layers import Centred, Curve, Scale, Skip, Square, linear
 
 from demos.planted_bugs import BUGS, FEATURES, N
-from nnlite import GradcheckError, Linear, Sequential, Tanh, gradcheck
+from nnlite import GradcheckError, Layer, Linear, Parameter, Sequential, Tanh, gradcheck
 
 
 def hints_on(layer, *inputs, **settings):
@@ -74,6 +74,66 @@ def test_of_two_rows_one_that_is_left_out_is_noticed(rng):
     with BUGS["FirstRowOnly"].planted():
         hints = hints_on(linear(rng), rng.standard_normal((2, FEATURES)))
     assert hints == ["bias: does not depend on the last row of grad_output: sum over the whole batch"]
+
+
+class Affine(Layer):
+    """y = w x + b, for a w and a b a column, whose gradients are changed by functions."""
+
+    def __init__(self, of_w, of_b=np.copy):
+        self.w, self.b, self.of_w, self.of_b = Parameter(np.arange(1.0, 5.0)), Parameter(np.ones(4)), of_w, of_b
+
+    def forward(self, x):
+        self._cache = x
+        return self.w.data * x + self.b.data
+
+    def backward(self, grad_output, input_grad=True):
+        self.w.grad += self.of_w(grad_output * self._cache).sum(axis=0)
+        self.b.grad += self.of_b(grad_output).sum(axis=0)
+        return grad_output * self.w.data
+
+
+def test_the_last_row_alone_that_is_left_out_is_noticed(rng):
+    assert hints_on(Affine(lambda rows: rows[:-1]), rng.standard_normal((4, 4))) == [
+        "w: does not depend on the last row of grad_output: sum over the whole batch"
+    ]
+
+
+def test_another_row_that_is_left_out_is_not_taken_for_the_last(rng):
+    assert hints_on(Affine(lambda rows: rows[1:]), rng.standard_normal((4, 4))) == [
+        "this looks like no mistake known here"
+    ]
+
+
+def test_each_array_has_its_own_hint(rng):
+    layer = Affine(lambda rows: rows * [1, 2, 3, 4], lambda rows: 2 * rows)
+    assert hints_on(layer, rng.standard_normal((3, 4))) == [
+        "b: is 2 times the right one: perhaps the 2 of a square's derivative"
+    ]
+
+
+def test_a_last_row_that_forward_leaves_out_too_is_no_mistake(rng):
+    class Masked(Affine):
+        def forward(self, x):
+            return np.where(np.arange(3)[:, None] < 2, super().forward(x), 0)
+
+        def backward(self, grad_output, input_grad=True):
+            return super().backward(np.where(np.arange(3)[:, None] < 2, grad_output, 0))
+
+    assert hints_on(Masked(lambda rows: rows * [1, 2, 3, 4]), rng.standard_normal((3, 4)), here_only=True) == [
+        "this looks like no mistake known here"
+    ]
+
+
+def test_a_backward_that_refuses_a_grad_output_of_0_is_not_said_to_have_a_term_without_it(rng):
+    class Picky(Curve):
+        def backward(self, grad_output, input_grad=True):
+            if not grad_output.any():
+                raise ValueError("nothing to do")
+            return super().backward(grad_output)
+
+    assert hints_on(Picky(np.sin, lambda x: 1.7 * np.cos(x)), rng.standard_normal((3, 4))) == [
+        "input: is 1.7 times the right one"
+    ]
 
 
 def test_hints_go_on_past_the_experiment_of_transposing(rng):
@@ -152,6 +212,37 @@ def test_a_way_around_a_layer_that_backward_forgets_is_named(rng):
     assert hints[0] == (
         "input: lacks grad_output itself: x also reaches the output unchanged, and gradients of two ways add up"
     )
+
+
+def test_with_several_inputs_the_others_stay_where_they_are_in_an_experiment(rng):
+    class Gate(Layer):
+        def forward(self, x, gate):
+            self._cache = np.tanh(x) * gate, gate
+            return self._cache[0].copy()
+
+        def backward(self, grad_output, input_grad=True):
+            y, gate = self._cache
+            return grad_output * gate * (1 - np.tanh(y) ** 2), None
+
+    x, gate = rng.standard_normal((2, 3, 4))
+    assert hints_on(Gate(), x, gate) == ["input: is the derivative at the output of forward: take it at x"]
+
+
+def changed(forward, backward):
+    layer = Curve(forward, np.ones_like)
+    layer.backward = backward
+    return layer
+
+
+def test_of_what_is_not_element_wise_no_slope_is_told(rng):
+    def neighbours(x):
+        return x + 0.5 * np.roll(x, 1, axis=1)
+
+    x = rng.standard_normal((3, 4))
+    of_one = changed(neighbours, lambda grad_output: 1.7 * grad_output)
+    assert hints_on(of_one, x) == ["this looks like no mistake known here"]
+    of_two = changed(lambda x: 2 * x, lambda grad_output: 1.7 * grad_output + np.roll(grad_output, 1, axis=1))
+    assert hints_on(of_two, x) == ["this looks like no mistake known here"]
 
 
 def test_arrays_with_the_same_mistake_share_a_line(rng):
