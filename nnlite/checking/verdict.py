@@ -14,6 +14,7 @@ SAFETY = 30  # errors by which a slope that is measured carefully may be off
 FEW = 3  # entries of an array that are found wrong; of the others nobody needs to know
 STAYS = 0.3  # the part by which a difference that is no rounding may change when all numbers move in their last digits
 ABSORBED = 10_000  # roundings of a usual slope: a difference as small may be a 1 - y^2 where y is nearly 1
+LEFT = 16  # roundings of terms that cancel
 COMPLEX_STEP = 1e-30
 NOT_ANALYTIC = "is not analytic in {} here, as with np.var, np.abs, np.linalg.norm"
 LARGE = 100_000  # entries of an array in which nobody looks for ties
@@ -109,12 +110,16 @@ def _room(subject, careful, move):
 
 
 def _absorbed(subject, move):
-    """What rounding may absorb of a slope, as of 1 - y^2 where y is nearly 1: a part of what it is at usual inputs."""
+    """What rounding may leave of a slope: where a 1 - y^2 is nearly 0, a part of what the slope is at usual inputs; where
+    it is 0, as of a bias before the mean is subtracted, a part of the terms that cancel, no larger than y or a.
+    """
     if subject.usual is None:
         subject.usual = usual_slopes(subject)
     usual = subject.usual[move.name]
     usual = usual[move.index] if usual.shape == subject.array(move.name).shape else np.median(usual)
-    return ABSORBED * subject.eps * np.linalg.norm(usual * move.delta)
+    upstream, output = np.abs(subject.upstream), np.abs(subject.output)
+    terms = min(np.sum(upstream) * np.linalg.norm(move.delta), np.sum(output * upstream))
+    return subject.eps * (ABSORBED * np.linalg.norm(usual * move.delta) + LEFT * terms)
 
 
 def _look_again(subject, measure, each):
