@@ -110,8 +110,8 @@ def _room(subject, careful, move):
 
 
 def _absorbed(subject, move):
-    """What rounding may leave of a slope: where a 1 - y^2 is nearly 0, a part of what the slope is at usual inputs; where
-    it is 0, as of a bias before the mean is subtracted, a part of the terms that cancel, no larger than y or a.
+    """What rounding may leave of a slope: of one like 1 - y^2 near 0, a part of what it is at usual inputs; of one
+    that is 0, as for a bias before the mean is subtracted, a part of the terms that cancel, no larger than y or a.
     """
     if subject.usual is None:
         subject.usual = usual_slopes(subject)
