@@ -59,7 +59,7 @@ def parts(right, wrong, fooled, seeds):
             if ours or theirs and case.place not in OF_OURS:
                 yield [case.name, case.place, ours, NO_SUCH_CALL if case.place in OF_OURS else theirs]
 
-    by_place = [totals(f"wrong {text}", [c for c in wrong if c.place == place]) for place, text in PLACES.items()]
+    by_place = [totals(f"wrong {text} ({place})", [c for c in wrong if c.place == place]) for place, text in PLACES.items()]
     installed = ", ".join(f"{name} {version}" for name, version in versions(["numpy", "torch"]).items())
     return [
         "# Two gradient checkers, compared",
@@ -67,7 +67,7 @@ def parts(right, wrong, fooled, seeds):
         f" by torch.autograd.gradcheck ({installed}), each with its defaults, for {seeds} seeds: other parameters "
         "and inputs each time. For PyTorch a layer is a torch.autograd.Function that calls its NumPy forward and "
         "backward, of its inputs and of every Parameter, in float64.",
-        "    python tests/compare_gradchecks.py",
+        f"    pip install torch==2.13.0 && python tests/compare_gradchecks.py --seeds {seeds}",
         "How many fool a checker for one of the seeds at least, the right ones by being rejected:",
         Table(["", "cases", *CHECKERS], [totals("right", right), *by_place]),
         "PyTorch checks at the point that its user gives, and is not made to see what is wrong elsewhere alone. It "
