@@ -59,7 +59,9 @@ def parts(right, wrong, fooled, seeds):
             if ours or theirs and case.place not in OF_OURS:
                 yield [case.name, case.place, ours, NO_SUCH_CALL if case.place in OF_OURS else theirs]
 
-    by_place = [totals(f"wrong {text} ({place})", [c for c in wrong if c.place == place]) for place, text in PLACES.items()]
+    by_place = [
+        totals(f"wrong {text} ({place})", [c for c in wrong if c.place == place]) for place, text in PLACES.items()
+    ]
     installed = ", ".join(f"{name} {version}" for name, version in versions(["numpy", "torch"]).items())
     return [
         "# Two gradient checkers, compared",
