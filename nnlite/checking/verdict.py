@@ -248,5 +248,5 @@ def _is_between_slopes_nearby(subject, each):
     lowest, highest = np.min(slopes, initial=np.inf), np.max(slopes, initial=-np.inf)
     largest, is_entry = np.max(np.abs([lowest, highest])), each.move.is_entry
     room = 1e-4 * largest + (0 if is_entry else 3 * (highest - lowest))
-    is_kink = highest - lowest > (1e-2 if is_entry else 1e-6) * largest
+    is_kink = highest - lowest > 1e-2 * largest or not is_entry
     return is_kink and lowest - room <= each.analytic <= highest + room
