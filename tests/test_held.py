@@ -401,3 +401,13 @@ def test_backward_still_follows_the_forward_before_the_check(rng):
     expected = layer.backward(upstream)
     gradcheck(layer, rng.standard_normal((3, 4)))
     assert np.array_equal(layer.backward(upstream), expected)
+
+
+A, B, C, D, E, F, G, H = (Parameter(np.ones(4)) for _ in range(8))
+
+
+def test_globals_are_found_in_the_order_of_their_use():
+    def of_eight(x):
+        return x * H.data * C.data * E.data * A.data * G.data * B.data * F.data * D.data
+
+    assert list(parameters_of(of_eight)) == list("HCEAGBFD")

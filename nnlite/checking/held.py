@@ -67,7 +67,8 @@ def _inside_function(function):
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         with contextlib.suppress(ValueError):  # a variable that has no value yet
             held.append((variable, cell.cell_contents))
-    for variable in {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}:
+    loads = (each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL")
+    for variable in dict.fromkeys(loads):
         value = function.__globals__.get(variable)
         is_of_its_module = isinstance(value, types.FunctionType) and value.__module__ == function.__module__
         if isinstance(value, (Layer, Parameter)) or is_of_its_module:
