@@ -8,9 +8,10 @@ gradient of ones would not see a backward that forgets to multiply by it. dL/da 
 or of a parameter at a time, and along random directions through each array, by one of the ways of slopes.py: by complex
 step, exact to rounding, and where forward is not analytic, which central differences tell, by these.
 
-Read docs/backprop.md first: it begins with a check of a dozen lines, of which this is what it grows into. Here are the
-places that are checked and the verdict; subject.py is what is checked, behaviour.py what else backward must keep to,
-held.py where parameters are found, and hints.py what a mistake looks like.
+Read docs/backprop.md first: it begins with a check of a dozen lines, of which this is what it grows into. Here is one
+call, in its order, and its report. In nnlite/checking, subject.py is what is checked, slopes.py how it is measured,
+verdict.py what a difference means, behaviour.py what else backward must keep to, places.py where else to look, held.py
+where parameters are found, and hints.py what a mistake looks like.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from nnlite.checking.held import parameters_of, put_back, reachable
 from nnlite.checking.hints import hint
 from nnlite.checking.places import draw, gradients_at, places, rows_of
 from nnlite.checking.slopes import NotAnalytic
-from nnlite.checking.subject import Loss, Subject, direction, entries
+from nnlite.checking.subject import Loss, Subject, copies_of, direction, entries
 from nnlite.checking.verdict import COMPLEX_STEP, Measure, is_tied, verdicts
 from nnlite.layers import Layer
 
@@ -73,15 +74,11 @@ class Report(NamedTuple):
     def __str__(self):
         lines = [("layer", "array", "checked", "error", "relative to", "worst index", "analytic", "numeric", "")]
         for row in self.rows:
-            error = (f"{row.relative_error:.1e}", f"{row.scale:.1e}")
-            found = (
-                *error,
-                "a direction" if row.index is None else str(row.index),
-                f"{row.analytic:.8e}",
-                f"{row.numeric:.8e}",
-            )
+            index = "a direction" if row.index is None else str(row.index)
+            error, gradients = (row.relative_error, row.scale), (row.analytic, row.numeric)
+            numbers = (*(f"{number:.1e}" for number in error), index, *(f"{number:.8e}" for number in gradients))
             verdict = "" if row.relative_error <= self.tolerance else "WRONG"
-            lines.append((row.layer, row.name, row.checked, *found, verdict))
+            lines.append((row.layer, row.name, row.checked, *numbers, verdict))
         widths = [max(map(len, column)) for column in zip(*lines)]
         table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
         return "\n".join(table + self.remarks + [f"hint: {line}" for line in self.hints])
@@ -161,14 +158,15 @@ class _Check:
         self.root, self.method, self.tolerance, self.step = layer, method, tolerance, step
         self.by_complex_step, self.why, self.reacts = method != "central", None, set()
         self.is_loss = not isinstance(layer, Layer)
-        layer = Loss(layer, parameters_of(layer).values()) if self.is_loss else layer
+        held = parameters_of(layer)
+        layer = Loss(layer, held.values()) if self.is_loss else layer
         self.subject = subject = Subject(layer, inputs, dtype, rng, expected)
-        before = {name: parameter.data.copy() for name, parameter in parameters_of(self.root).items()}
+        before = {name: parameter.data.copy() for name, parameter in held.items()}
         subject.inputs = [draw(inputs[0], subject, "alike"), *inputs[1:]]
         _runs(subject.forward)  # at another x first: it makes lazy Parameters, and hints know a layer that keeps this x
         subject.earlier = subject.inputs[0]
-        subject.parameters, self.unlisted = _parameters(self.root, dtype)
         now = parameters_of(self.root)
+        subject.parameters, self.unlisted = _parameters(self.root, now, dtype)
         changed = [name for name, data in before.items() if name in now and not np.array_equal(now[name].data, data)]
         self._raise_for([f"forward writes to {name}, which is not its own" for name in changed])
         subject.stand_at(inputs, {})
@@ -177,7 +175,7 @@ class _Check:
         """How slopes are measured. What is wrong elsewhere alone is no mistake in the last digits."""
         method, dtype = "complex" if self.by_complex_step else "central", self.subject.dtype
         tolerance = self.tolerance or TOLERANCE[method][dtype.name]
-        step = self.step or (COMPLEX_STEP if self.by_complex_step else np.finfo(dtype).eps ** (1 / 3))
+        step = self.step or (COMPLEX_STEP if self.by_complex_step else self.subject.eps ** (1 / 3))
         return Measure(method, step, max(tolerance, 1e-9) if elsewhere else tolerance)
 
     def run(self, here_only):
@@ -288,7 +286,7 @@ class _Check:
 
     def _rows(self, found, first, mean, prefix="", elsewhere=False):
         """The rows of a report on these Verdicts. Raises GradcheckError, with hints, if one is wrong."""
-        subject, measure, rows, wrong = self.subject, self.measure(elsewhere), [], []
+        subject, measure, rows = self.subject, self.measure(elsewhere), []
         for name in subject.names:
             of_array = [each for each in found if each.move.name == name]
             of_entries = [each for each in of_array if each.move.is_entry]
@@ -338,7 +336,7 @@ class _Check:
         layers, inputs = {name: layer for name, layer in found if layer is not self.subject.layer}, {}
 
         def recording(name, forward, /, *given):
-            inputs[name] = [np.copy(each) if isinstance(each, np.ndarray) else each for each in given]
+            inputs[name] = copies_of(given)
             return forward(*given)
 
         with contextlib.ExitStack() as until_here:
@@ -379,9 +377,9 @@ class _Check:
         return remarks + (["note: checked also " + ", ".join(where)] if where else [])
 
 
-def _parameters(root, dtype):
+def _parameters(root, found, dtype):
     """({name: Parameter}, those that no optimizer gets). Raises ValueError for what cannot be checked."""
-    found, unlisted = parameters_of(root), []
+    unlisted = []
     if isinstance(root, Layer):
         listed = [parameter for _, parameter in type(root).named_parameters(root)]
         unlisted = [name for name, parameter in found.items() if parameter not in listed]

@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
-from small_layers import Curve, Product, Scale, Square
+from small_layers import Changed, Curve, Product, Scale, Square
 
 from nnlite import GradcheckError, Layer, Parameter, Tanh, gradcheck
-
-
-class Changed(Square):
-    """A Linear whose backward returns what a function makes of its own and of what it returned."""
-
-    def __init__(self, rng, change):
-        super().__init__(rng)
-        self.change = change
-
-    def backward(self, grad_output, input_grad=True):
-        return self.change(self, grad_output, super().backward(grad_output))
 
 
 def fault_of(layer, *inputs, **settings):
@@ -348,40 +337,32 @@ def test_without_the_gradient_of_the_input_a_millionth_is_missed_whatever_the_si
     assert fault_of(Nearly(w * np.ones(4)), x) == wanted
 
 
+class CentredScale(Scale):
+    """y = w x less its mean over the batch: where x is the same all along it, rounding is the gradient of w."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y - y.mean(axis=0)
+
+
 def test_rounding_is_in_proportion_to_what_cancels(rng):
-    class OtherOrder(Layer):  # of which the mean is taken away, so that the gradient of w is what rounding leaves
-        def __init__(self):
-            self.w = Parameter(rng.standard_normal(4))
-
-        def forward(self, x):
-            self._cache = x
-            y = x * self.w.data
-            return y - y.mean(axis=0)
-
+    class OtherOrder(CentredScale):
         def backward(self, grad_output, input_grad=True):
             d = grad_output - grad_output.mean(axis=0)
             self.w.grad += np.sum(d * self._cache, axis=0) if input_grad else sum((d * self._cache)[::-1])
             return d * self.w.data
 
-    gradcheck(OtherOrder(), np.full((50, 4), 30.0) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
+    gradcheck(OtherOrder(rng.standard_normal(4)), np.full((50, 4), 30.0) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
 
 
 def test_rounding_of_a_sum_of_two_is_in_proportion_to_their_sizes(rng):
-    class RowByRow(Layer):  # in one order, whatever the memory is
-        def __init__(self):
-            self.w = Parameter(rng.standard_normal(4))
-
-        def forward(self, x):
-            self._cache = x
-            y = x * self.w.data
-            return y - y.mean(axis=0)
-
+    class RowByRow(CentredScale):  # in one order, whatever the memory is
         def backward(self, grad_output, input_grad=True):
             d = grad_output - sum(grad_output) / len(grad_output)
             self.w.grad += sum(d * self._cache)
             return d * self.w.data
 
-    gradcheck(RowByRow(), np.full((50, 4), 3e3) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
+    gradcheck(RowByRow(rng.standard_normal(4)), np.full((50, 4), 3e3) + rng.standard_normal((50, 1)) * [1, 0, 0, 0])
 
 
 def test_numbers_too_large_for_a_larger_grad_output_are_checked_with_a_smaller_one(x):

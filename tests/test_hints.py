@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_layers import Centred, Curve, Scale, Skip, Square, linear
+from small_layers import Centred, Changed, Curve, Scale, Skip, Square, linear
 
 from demos.planted_bugs import BUGS, FEATURES, N
 from nnlite import GradcheckError, Layer, Linear, Parameter, Sequential, Tanh, gradcheck
@@ -15,17 +15,6 @@ def hints_on(layer, *inputs, **settings):
     for hint in raised.value.report.hints:
         assert f"\nhint: {hint}" in str(raised.value)
     return raised.value.report.hints
-
-
-class Changed(Square):
-    """A Linear whose backward does something else too."""
-
-    def __init__(self, rng, change):
-        super().__init__(rng)
-        self.change = change
-
-    def backward(self, grad_output, input_grad=True):
-        return self.change(self, grad_output, super().backward(grad_output))
 
 
 def test_a_backward_that_computes_in_float32_is_named(rng):

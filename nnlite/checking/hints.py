@@ -21,7 +21,7 @@ def hint(subject, measure, moves, first, mean):
 def _sentences_that_fit(subject, measure, moves, first, mean):
     """Yield what fits, the surest first."""
     name, unit = moves[0].name, np.array([move.delta for move in moves])
-    shares = np.array([each.share for each in measure.slopes(subject, moves)]) / unit
+    numeric, shares = (np.array(numbers) / unit for numbers in zip(*measure.slopes(subject, moves)))
     rounding = 10 * measure.tolerance * shares
 
     def entries(gradient):
@@ -40,15 +40,18 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
         finally:
             subject.inputs = inputs
 
+    def are_near(a, b):
+        """For each entry of two arrays, one of which is measured, whether they differ by less than any mistake does."""
+        return np.abs(a - b) <= NEAR * np.abs(b) + rounding
+
     def alike(a, b):
-        """Whether two arrays, one of which is measured, differ by less than any mistake does."""
-        return np.all(np.abs(a - b) <= NEAR * np.abs(b) + rounding)
+        return np.all(are_near(a, b))
 
     def same(a, b):
         """Whether two arrays that differ by a mistake or not at all do not."""
         return np.all(np.abs(a - b) <= NEAR * np.abs(b))
 
-    found, mean, numeric = entries(first[name]), entries(mean[name]), slope()
+    found, mean = entries(first[name]), entries(mean[name])
     again = np.array([each.value for each in measure._replace(step=2 * measure.step).slopes(subject, moves)]) / unit
     if not np.all(np.abs(again - numeric) <= 0.1 * np.abs(found - numeric) + rounding):
         return  # of what is measured so roughly
@@ -106,8 +109,7 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
     constant = np.mean(found - numeric)
     if found.size > 1 and alike(found - constant, numeric):
         yield f"is off by the constant {constant:.4g}: a constant term is missing, or too much"
-    difference = np.abs(found - numeric)
-    is_wrong, worst = ~(difference <= NEAR * np.abs(numeric) + rounding), np.argmax(difference)
+    is_wrong, worst = ~are_near(found, numeric), np.argmax(np.abs(found - numeric))
     number = np.sum(is_wrong)
     if 0 < 2 * number < found.size:
         where = ", ".join(str(move.index) for move, wrong in zip(moves, is_wrong) if wrong)

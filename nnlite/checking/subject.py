@@ -22,6 +22,10 @@ class Move(NamedTuple):
     def is_entry(self):
         return self.index is not ...
 
+    def slope_by(self, gradients):
+        """dL/dt by {name: dL/darray}."""
+        return np.sum(gradients[self.name][self.index] * self.delta)
+
 
 class Subject:
     """A layer or loss at its inputs [x, *others], with an upstream gradient dL/dy = u.

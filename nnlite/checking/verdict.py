@@ -61,8 +61,7 @@ def verdicts(subject, measure, moves, gradients, directions):
         certain = slopes if measure.step == COMPLEX_STEP else by_complex_step(subject, moves[:directions], COMPLEX_STEP)
         _look_whether_analytic(subject, moves[:directions], certain, 1e5 * measure.tolerance)
     for move, slope in zip(moves, slopes):
-        said = [np.sum(gradient[move.name][move.index] * move.delta) for gradient in gradients]
-        analytic = max(said, key=lambda value: abs(value - slope.value))
+        analytic = max(map(move.slope_by, gradients), key=lambda value: abs(value - slope.value))
         found.append(Verdict(move, analytic, slope.value, slope.share))
     wrong, uncertain = [], []
     for at, each in enumerate(found):
@@ -95,18 +94,16 @@ def _look_whether_analytic(subject, moves, slopes, precision):
         [central] = by_central_differences(subject, [move], step)
         if not abs(slope.value - central.value) <= room:
             careful = carefully(subject, move)
-            room = _room(subject, careful, move)
-            if (
-                careful.is_kink
-            ):  # of many at once, the slope is as far from those on both sides as these from each other
+            room = _room(subject, careful, _absorbed(subject, move))
+            if careful.is_kink:  # of many, a slope is as far from those on both sides as these are from each other
                 room = 3 * (careful.sides[1] - careful.sides[0])
             if abs(slope.value - careful.value) > room:
                 raise NotAnalytic(NOT_ANALYTIC.format(move.name))
 
 
-def _room(subject, careful, move):
+def _room(subject, careful, absorbed):
     """By how much a slope that is measured carefully may be off."""
-    return SAFETY * careful.error + subject.eps**0.5 * careful.share + _absorbed(subject, move)
+    return SAFETY * careful.error + subject.eps**0.5 * careful.share + absorbed
 
 
 def _absorbed(subject, move):
@@ -132,7 +129,8 @@ def _look_again(subject, measure, each):
     """
     careful, move = carefully(subject, each.move), each.move
     of_analytic, of_numeric = abs(each.analytic - careful.value), abs(each.numeric - careful.value)
-    room, absorbed = _room(subject, careful, move), _absorbed(subject, move)
+    absorbed = _absorbed(subject, move)
+    room = _room(subject, careful, absorbed)
     if careful.is_kink:
         lowest, highest = careful.sides
         if lowest <= each.analytic <= highest:
@@ -177,7 +175,7 @@ def _are_roundings(subject, measure, uncertain):
     def after(by, step):
         with _moved(subject, by):
             gradients, slopes = subject.gradients(), measure._replace(step=step).slopes(subject, moves)
-        said = np.array([np.sum(gradients[move.name][move.index] * move.delta) for move in moves])
+        said = np.array([move.slope_by(gradients) for move in moves])
         return np.array([said, said - [slope.value for slope in slopes]])
 
     for k in (1, 2, 3, *9 * [4]):  # what the last digits do not move, as of 1 - x^2 near 1, a few more do

@@ -7,7 +7,7 @@ from students.measurement import forward, gradients, parameters
 
 
 def nnlite_complaint(case, seed):
-    """What gradcheck says against it, or None; a Parameter that it cannot find is a complaint too."""
+    """What gradcheck says against it, or None; that it refuses to check is a complaint too."""
     rng = np.random.default_rng(seed)
     layer, *inputs = case.build(rng)
     try:
