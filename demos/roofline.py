@@ -5,17 +5,17 @@ import timeit
 import numba
 import numpy as np
 
-from nnlite.matmul import BYTES, add, fma, splat, store
+from nnlite.matmul import BYTES, ROWS, VECTORS, add_outer, jit_parallel, plan, pointer, store, zeros
 
-LOOPS = 10_000_000
+LOOPS = 5_000_000
 NUMBERS = 2**26  # float32 of the traffic's array: far more than any cache holds
 
 
 def peak_flops():
     """Float32 operations a second on all threads, out of registers alone; a fused multiply-add counts as 2."""
-    lanes, sums = BYTES // 4, 12
-    numbers = np.full((numba.get_num_threads(), sums + lanes), 0.5, np.float32)
-    return 2 * lanes * sums * LOOPS * numba.get_num_threads() / _fastest(_multiply_in_registers, numbers, LOOPS)
+    lanes = BYTES // 4
+    numbers = np.zeros((numba.get_num_threads(), ROWS * VECTORS * lanes), np.float32)
+    return 2 * LOOPS * numbers.size / _fastest(_multiply_in_registers, numbers, LOOPS)
 
 
 def bandwidth():
@@ -24,25 +24,43 @@ def bandwidth():
     return 2 * numbers.nbytes / _fastest(_add_one, numbers)
 
 
+def traffic(batch, threads):
+    """Bytes that pass the second-level cache, [(must, does), ...] for race.PRODUCTS, counted from matmul.py's loops.
+
+    Must: each operand comes once, and the result comes and goes once. Does: A comes again for each block of columns, B
+    for each strip of rows, and C for each block of k. The sums of a part come and go with each block if they are larger
+    than half a megabyte, and else once.
+    """
+    n, hidden, pixels = batch, 512, 12288
+    found = []
+    for M, N, K, b_rows in (  # as matmul.py computes them
+        (hidden, n, pixels, False),
+        (hidden, pixels, n, True),
+        (pixels, n, hidden, False),
+        (pixels, hidden, n, True),
+        (n, hidden, pixels, True),
+    ):
+        jobs, parts, deep, wide = plan(M, N, K, BYTES // 4, b_rows, threads)
+        i, j, k = (jobs[:, 1:6:2] - jobs[:, 0:6:2]).T
+        visits = -(-k // deep) if parts == 1 or M * N > 2**17 else 1
+        does = np.sum(i * k * -(-j // wide) + k * j + 2 * i * j * visits) + (parts > 1) * 2 * M * N
+        found.append((4 * (M * K + K * N + 2 * M * N), int(4 * does)))
+    return found
+
+
 def _fastest(function, *arguments):
     return min(timeit.repeat(lambda: function(*arguments), number=1, repeat=8)[1:])  # the first compiles
 
 
-@numba.njit(parallel=True)
+@jit_parallel
 def _multiply_in_registers(numbers, loops):
-    """Twelve sums a thread, for one multiply-add takes as long as several others can start."""
+    """A tile a thread, to which the same outer product is added again and again."""
     for t in numba.prange(len(numbers)):
-        n = t * numbers.shape[1]
-        x = splat(numbers, n)
-        c0, c1, c2, c3 = splat(numbers, n), splat(numbers, n + 1), splat(numbers, n + 2), splat(numbers, n + 3)
-        c4, c5, c6, c7 = splat(numbers, n + 4), splat(numbers, n + 5), splat(numbers, n + 6), splat(numbers, n + 7)
-        c8, c9, ca, cb = splat(numbers, n + 8), splat(numbers, n + 9), splat(numbers, n + 10), splat(numbers, n + 11)
+        own = pointer(numbers[t])
+        tile = zeros(own)
         for _ in range(loops):
-            c0, c1, c2, c3 = fma(x, x, c0), fma(x, x, c1), fma(x, x, c2), fma(x, x, c3)
-            c4, c5, c6, c7 = fma(x, x, c4), fma(x, x, c5), fma(x, x, c6), fma(x, x, c7)
-            c8, c9, ca, cb = fma(x, x, c8), fma(x, x, c9), fma(x, x, ca), fma(x, x, cb)
-        total = add(add(add(c0, c1), add(c2, c3)), add(add(c4, c5), add(c6, c7)))
-        store(numbers, n, add(total, add(add(c8, c9), add(ca, cb))))
+            tile = add_outer(tile, own, 0, 1, own, 0)
+        store(tile, own, 0, numbers.shape[1] // ROWS)
 
 
 @numba.njit(parallel=True)

@@ -9,38 +9,50 @@ Each product here equals this triple loop, up to the order of additions:
 
 Run as it stands, the loop is slow for two reasons. Each multiplication wants two numbers from memory, which takes many
 times as long as to multiply them. And it does one at a time, each addition waiting for the one before to end, though
-the processor could start eight others in that time, each on a whole vector of numbers. Four changes mend both, after
-Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
+the processor could start eight others in that time, each on a whole vector of numbers. Six changes mend both, the first
+two after Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
 
-1. Registers: the tile. The processor has 16 vector registers of 32 bytes (AVX-512: 32 of 64). One holds L numbers:
-   8 float32 or 4 float64 (16 or 8). One instruction, fma, multiplies two vectors and adds a third. The tile is 6 rows
-   and 2 L columns of C, and keeps them in 12 registers: 6 x 2, since with 2 for B and 1 for A that fills 15 of 16.
-   For one k it does C += np.outer(A[:, k], B[k, :]): 2 vectors of B's row, and 6 numbers of A's column, each in all L
-   places of a vector, make 12 fma out of 8 loads. No sum waits for another or leaves its register before the last k.
-2. Panels: packing. The tile reads 6 numbers of A and 2 L of B for k, then those for k + 1. In memory they lie far
-   apart, so they are first copied to lie one after another: A in panels of 6 rows, B in panels of 2 L columns.
-3. Cache blocks. K is cut into blocks of 384; the first one sets C, unless it is to be added to, the others add to it.
-   Caches are small memories near the processor, the first level about 32 KB, the second 256 KB or more. So that all
-   is still there when it is wanted again, the tiles of a block of K follow in this order (sizes for float32):
+1. Registers: the tile. With AVX-512 the processor has 32 vector registers of 64 bytes, else 16 of 32. One holds L
+   numbers: 16 float32 or 8 float64 (else 8 or 4). One instruction, fma, multiplies two vectors and adds a third. The
+   tile is 6 rows and W = 4 L columns of C (else 2 L), and keeps them in 24 registers (else 12). For one k it does
+   C += np.outer(A[:, k], B[k, :]): 4 vectors of B's row, and 6 numbers of A's column, each in all L places of a
+   vector, make 24 fma out of 10 loads. No sum waits for another or leaves its register before the last k.
+2. Cache: the block. At most 512 x 512 numbers and 512 KB of B stay in the second-level cache (1 MB here), while the
+   rows of A pass by, 6 at a time. If K is longer than a block, the first one sets C, and the others add to it.
+3. Copying, where it pays. A cache keeps a number at a place that follows from its address, the same for all that lie
+   4 KB apart. A column of a matrix with rows of 48 KB meets few places, where its numbers drive each other out. So a
+   block of B is packed: copied, panel by panel of W columns, to lie as the tile reads it. A copied number serves as
+   many multiplications as A has rows; 64 hardly pay for it. Whole rows of memory meet all places evenly: a block of
+   whole rows is read as it lies. So is A if k runs along its rows, or if it is whole rows of memory, else it is packed
+   too. With vectors of 32 bytes, where a k takes the tile 6 cycles instead of 24, all is packed.
+4. Turning. A tile reads rows of B. Where B is given transposed, as in y = x W^T, it is C^T = W x^T that is computed:
+   the large W takes the part of A and is read as it lies, x^T is turned while it is packed, C^T when it is done.
+5. Asking ahead. Memory answers after some hundred cycles. So with every 16 k a tile asks for 6 cache lines of what
+   comes next from afar: the next 6 rows of A, the next block of B, or the next 6 rows of C.
+6. Jobs. The longest of M, N and K is cut, into 4 jobs a thread if none gets shorter than 50 microseconds. A job is a
+   product by one thread, which waits for no other; one that the system slows down takes fewer jobs. If K is cut, each
+   part has sums of its own, M x N numbers, which are written, and read when they are added up. No two threads write to
+   the same number, and each is summed in the same order whoever does it: two runs agree to the last bit.
 
-       for each 72 rows of A:                 108 KB, which stay in the second level
-           for each panel of B:               24 KB (AVX-512: 48 KB), in the first level, or partly in the second
-               for each panel of those rows:  one tile
+The large products of the autoencoder, for x (n, 12288), h (n, 512), W (512, 12288) and V (12288, 512):
 
-4. One thread pool. All threads together pack the smaller of A and B; then each takes a strip of 128 columns of the
-   other (144 rows, if that is A), packs it for itself and multiplies, until no strip is left. A thread that the system
-   slows down takes fewer. No two threads write to the same element of C, and each element is summed in the same order
-   whoever does it: two runs agree to the last bit. If the smaller one's panels hold more than a million numbers, this
-   is done for one slab of K after another.
+    product            computed as   rows, columns, k   A            B                   C              cut
+    y = x W^T          W x^T         512, n, 12288      as it lies   turned and packed   sums, turned   k
+    y = h V^T          V h^T         12288, n, 512      as it lies   turned and packed   turned         rows
+    dL/dh = dL/dy V                  n, 512, 12288      as it lies   as it lies          sums           k
+    dL/dW = dL/dy^T x                512, 12288, n      as it lies   packed              as it lies     columns
+    dL/dV = dL/dy^T h                12288, 512, n      packed       as it lies, n<=256  as it lies     rows
 
-Up to 5 rows times a B that is given transposed use no number often enough to pay for packing: B is read as it lies.
+At n = 64 no number of W or V is copied, each of which serves 64 multiplications; those of x, h and their gradients,
+which serve 512 or more, are. Up to 5 rows times a transposed B are dot products: reading B takes longer than they do.
 
-Reading: the loops begin at _product, near the end, and lead to _tile. Small letters a, b, c and o are positions in the
-numbers of A, B, C and out, taken row by row (.flat); `row` is how many numbers one row of an array is away from the
-next; W is the width of a panel, 6 or 2 L; -(-a // b) is a / b rounded up. What an @intrinsic returns are the types of a
-new instruction and `generate`, by which the compiler writes it: its docstring, in NumPy's terms, is all that the
-kernels need.
+Reading: the loops begin in matmul, at the end, and lead by _product and _job to _tile. Small letters a, b and c are
+positions in the numbers of A, B and C, taken row by row; `row` is how many numbers one row is away from the next;
+-(-a // b) is a / b rounded up. What an @intrinsic returns are the types of a new instruction and `generate`, by which
+the compiler writes it: its docstring, in NumPy's terms, is all that the kernels need.
 """
+
+import functools
 
 import numba
 import numpy as np
@@ -51,14 +63,15 @@ from numba.extending import intrinsic, models, register_model
 _features = numba.config.CPU_FEATURES  # None, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME sets it
 if _features is None:
     _features = binding.get_host_cpu_features().flatten()
-BYTES = 64 if "+avx512f" in _features else 32  # of a vector
-ROWS = 6  # of a tile, which is two vectors wide; _tile is written out for them
-K_BLOCK = 384
-BLOCK_ROWS = 72
-STRIP_ROWS, STRIP_COLUMNS = 144, 128
-PADDING = 16  # numbers after each panel, room for a whole vector; nor do all panels then begin at the same cache lines
-FEW = 5
-TINY = 10_000  # multiplications, which one thread makes before it could wake another
+BYTES, VECTORS = (64, 4) if "+avx512f" in _features else (32, 2)  # of a vector, and in a row of a tile
+ROWS = 6  # of a tile
+SIDE, BLOCK = 512, 2**19  # rows or columns, and bytes, that a block of B has at most
+CHUNK = 96  # rows of A that are packed, or of C^T that are turned, at a time: whole tiles and whole vectors
+PADDING = 16  # numbers after each packed row of A, so that not all begin at the same place of a cache
+AHEAD = 16  # of k between requests for what is wanted next: the float32 of a cache line
+JOBS, JOB = 4, 3_000_000  # of a thread at most, and multiplications of a job at least
+SUMS, ADDED = 2**21, 16  # numbers of all parts' sums at most, and rows that are added up at a time
+FEW, NARROW = 5, 24  # rows times a transposed B that are dot products; that are not worth turning, a tile being wider
 DTYPES = (np.float32, np.float64)
 
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
@@ -68,162 +81,174 @@ jit = numba.njit(**_options)
 jit_parallel = numba.njit(parallel=True, **_options)
 
 
-class Vector(types.Type):
-    """One vector register as a type of Numba: `lanes` numbers of one dtype."""
+class Tile(types.Type):
+    """ROWS x VECTORS vector registers as a type of Numba; each holds `lanes` numbers of one dtype."""
 
     def __init__(self, dtype):
         self.dtype = dtype
         self.lanes = 8 * BYTES // dtype.bitwidth
-        super().__init__(name=f"Vector({dtype})")
+        self.vector = ir.VectorType(ir.FloatType() if dtype == types.float32 else ir.DoubleType(), self.lanes)
+        super().__init__(name=f"Tile({dtype})")
 
 
-@register_model(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager, vector):
-        super().__init__(manager, vector, _llvm(vector))
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, manager, tile):
+        super().__init__(manager, tile, ir.ArrayType(ir.ArrayType(tile.vector, VECTORS), ROWS))
 
 
-def _llvm(vector):
-    return ir.VectorType(ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType(), vector.lanes)
-
-
-def _place(context, builder, array_type, array, i, vector):
-    """The address of array.flat[i], as that of a vector."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [i]), _llvm(vector).as_pointer())
-
-
-# The instructions. Each takes an array and a position in array.flat. A load or store moves a whole vector and checks no
-# bounds.
+# The instructions. Each takes pointers and positions: p[i] is number i from where p points to. A load or store moves a
+# whole vector and checks no bounds; align=4 says that it may begin at any number.
 
 
 @intrinsic
-def load(typing, array, i):
-    """array.flat[i : i + lanes]"""
-    vector = Vector(array.dtype)
+def pointer(typing, array):
+    """To array.flat[0]. Of an array Numba counts who holds it, for which threads wait for one another."""
 
     def generate(context, builder, signature, args):
-        place = _place(context, builder, signature.args[0], *args, vector)
-        return builder.load(place, align=array.dtype.bitwidth // 8)
+        return context.make_array(array)(context, builder, *args).data
 
-    return vector(array, types.intp), generate
+    return types.CPointer(array.dtype)(array), generate
+
+
+def _vectors(builder, p, i, tile, count=1):
+    """The places of `count` vectors one after another, from p[i] on."""
+    first = builder.bitcast(builder.gep(p, [i]), tile.vector.as_pointer())
+    return [builder.gep(first, [i.type(v)]) for v in range(count)]
 
 
 @intrinsic
-def store(typing, array, i, vector):
-    """array.flat[i : i + lanes] = vector"""
+def zeros(typing, C):
+    """A tile of zeros, of the dtype of C"""
+    tile = Tile(C.dtype)
+    return tile(C), lambda context, builder, signature, args: ir.Constant(context.get_value_type(tile), None)
+
+
+@intrinsic
+def load(typing, C, c, row):
+    """The tile t[r, q] = C[c + r * row + q]"""
+    kind = Tile(C.dtype)
 
     def generate(context, builder, signature, args):
-        place = _place(context, builder, signature.args[0], *args[:2], vector)
-        builder.store(args[2], place, align=vector.dtype.bitwidth // 8)
+        C, c, row = args
+        tile = ir.Constant(context.get_value_type(kind), ir.Undefined)
+        for r in range(ROWS):
+            for v, place in enumerate(_vectors(builder, C, c, kind, VECTORS)):
+                tile = builder.insert_value(tile, builder.load(place, align=4), (r, v))
+            c = builder.add(c, row)
+        return tile
+
+    return kind(C, types.intp, types.intp), generate
+
+
+@intrinsic
+def store(typing, tile, C, c, row):
+    """C[c + r * row + q] = tile[r, q]"""
+    kind = tile
+
+    def generate(context, builder, signature, args):
+        tile, C, c, row = args
+        for r in range(ROWS):
+            for v, place in enumerate(_vectors(builder, C, c, kind, VECTORS)):
+                builder.store(builder.extract_value(tile, (r, v)), place, align=4)
+            c = builder.add(c, row)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, vector), generate
+    return types.void(tile, C, types.intp, types.intp), generate
 
 
 @intrinsic
-def splat(typing, array, i):
-    """array.flat[i] in every lane"""
-    vector = Vector(array.dtype)
+def add_outer(typing, tile, A, a, down, B, b):
+    """The tile t[r, q] = tile[r, q] + A[a + r * down] * B[b + q], each rounded once: the instruction fma"""
+    kind, vector, one = tile, tile.vector, ir.IntType(32)
+    everywhere = ir.Constant(ir.VectorType(one, kind.lanes), None)
 
     def generate(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        number = builder.load(builder.gep(data, [args[1]]))
-        first = builder.insert_element(ir.Constant(_llvm(vector), ir.Undefined), number, ir.IntType(32)(0))
-        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
+        tile, A, a, down, B, b = args
+        name = f"llvm.fma.v{kind.lanes}f{kind.dtype.bitwidth}"
+        fma = builder.module.declare_intrinsic(name, fnty=ir.FunctionType(vector, [vector] * 3))
+        columns = [builder.load(place, align=4) for place in _vectors(builder, B, b, kind, VECTORS)]
+        for r in range(ROWS):
+            x = builder.load(builder.gep(A, [a]))
+            x = builder.insert_element(ir.Constant(vector, ir.Undefined), x, one(0))
+            x = builder.shuffle_vector(x, x, everywhere)  # the number in each place of a vector
+            for v, column in enumerate(columns):
+                total = builder.call(fma, [x, column, builder.extract_value(tile, (r, v))])
+                tile = builder.insert_value(tile, total, (r, v))
+            a = builder.add(a, down)
+        return tile
 
-    return vector(array, types.intp), generate
+    return tile(tile, A, types.intp, types.intp, B, types.intp), generate
 
 
 @intrinsic
-def zeros(typing, array):
-    """0 in every lane, of the dtype of array"""
-    vector = Vector(array.dtype)
-    return vector(array), lambda context, builder, signature, args: ir.Constant(_llvm(vector), None)
-
-
-@intrinsic
-def fma(typing, a, b, c):
-    """a * b + c, lane by lane, rounded once"""
+def copy(typing, X, x, Y, y):
+    """Y[y : y + L] = X[x : x + L], for the L numbers of a vector"""
+    tile = Tile(X.dtype)
 
     def generate(context, builder, signature, args):
-        kind = ir.FunctionType(_llvm(a), [_llvm(a)] * 3)
-        name = f"llvm.fma.v{a.lanes}f{a.dtype.bitwidth}"
-        return builder.call(builder.module.declare_intrinsic(name, fnty=kind), args)
+        [there], [here] = _vectors(builder, *args[:2], tile), _vectors(builder, *args[2:], tile)
+        builder.store(builder.load(there, align=4), here, align=4)
+        return context.get_dummy_value()
 
-    return a(a, b, c), generate
-
-
-@intrinsic
-def add(typing, a, b):
-    """a + b, lane by lane"""
-    return a(a, b), lambda context, builder, signature, args: builder.fadd(*args)
+    return types.void(X, types.intp, Y, types.intp), generate
 
 
 @intrinsic
-def prefetch(typing, array, i):
-    """Ask for the memory around array.flat[i], which is wanted soon."""
+def turn(typing, X, x, x_row, Y, y, y_row, adding):
+    """Y[y + k * y_row + j] = X[x + j * x_row + k] for j, k < L, or += if adding
+
+    Vectors are loaded along k, transposed in registers, and stored along j. For L = 4: abcd, efgh, ijkl, mnop become
+    aibj, ckdl, emfn, gohp, where each of the first half is zipped with one of the second, and once more so aeim, bfjn,
+    cgko, dhlp.
+    """
+    tile = Tile(X.dtype)
+    L, half = tile.lanes, tile.lanes // 2
+    zips = [[h * half + q // 2 + q % 2 * L for q in range(L)] for h in (0, 1)]
+    masks = [ir.Constant(ir.VectorType(ir.IntType(32), L), numbers) for numbers in zips]
+
+    def generate(context, builder, signature, args):
+        X, x, x_row, Y, y, y_row, adding = args
+        vectors = []
+        for _ in range(L):
+            vectors += [builder.load(place, align=4) for place in _vectors(builder, X, x, tile)]
+            x = builder.add(x, x_row)
+        for _ in range(L.bit_length() - 1):  # zip vector n with vector n + L / 2, log2(L) times
+            pairs = zip(vectors[:half], vectors[half:])
+            vectors = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
+        for vector in vectors:
+            [place] = _vectors(builder, Y, y, tile)
+            total = builder.fadd(builder.load(place, align=4), vector)
+            builder.store(builder.select(adding, total, vector), place, align=4)
+            y = builder.add(y, y_row)
+        return context.get_dummy_value()
+
+    return types.void(X, types.intp, types.intp, Y, types.intp, types.intp, types.boolean), generate
+
+
+@intrinsic
+def prefetch(typing, X, x):
+    """Ask for the memory around X[x], which is wanted soon."""
 
     def generate(context, builder, signature, args):
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        place = builder.bitcast(_place(context, builder, signature.args[0], *args, Vector(array.dtype)), byte)
-        read, keep, data = word(0), word(3), word(1)
         function = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
-        builder.call(function, [place, read, keep, data])
+        read, keep, data = word(0), word(3), word(1)
+        builder.call(function, [builder.bitcast(builder.gep(*args[:1], args[1:]), byte), read, keep, data])
         return context.get_dummy_value()
 
-    return types.void(array, types.intp), generate
+    return types.void(X, types.intp), generate
 
 
-def _turn(width):
-    """The instructions that fill L rows of a panel, W = width(L) wide, from a source in which k runs along the rows."""
+@intrinsic
+def take(typing, counter):
+    """counter[0], and add 1 to it, as one step that no other thread can come between"""
 
-    @intrinsic
-    def turn(typing, source, i, row, target, o):
-        """target.flat[o + k * W + j] = source.flat[i + j * row + k] for k < L and j < W
+    def generate(context, builder, signature, args):
+        return builder.atomic_rmw("add", *args, ir.IntType(64)(1), "monotonic")
 
-        Vectors are loaded along k, transposed in registers, and stored along j. For L = 4: abcd, efgh, ijkl, mnop
-        become aibj, ckdl, emfn, gohp, where each of the first half is zipped with one of the second, and once more so
-        aeim, bfjn, cgko, dhlp. A store of more numbers than are left of W spills into the next k, which is stored after
-        it, or into the padding.
-        """
-        vector = Vector(source.dtype)
-        lanes, align = vector.lanes, source.dtype.bitwidth // 8
-        W, half = width(lanes), lanes // 2
-        zips = [[h * half + q // 2 + q % 2 * lanes for q in range(lanes)] for h in (0, 1)]
-        masks = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), numbers) for numbers in zips]
-
-        def turned(builder, vectors):
-            vectors = vectors + [ir.Constant(_llvm(vector), ir.Undefined)] * (lanes - len(vectors))
-            for _ in range(lanes.bit_length() - 1):  # zip vector n with vector n + L / 2, log2(L) times
-                pairs = zip(vectors[:half], vectors[half:])
-                vectors = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
-            return vectors
-
-        def generate(context, builder, signature, args):
-            source, i, row, target, o = args
-
-            def at(which, position):
-                return _place(context, builder, signature.args[which], args[which], position, vector)
-
-            rows = []
-            for _ in range(W):
-                rows.append(builder.load(at(0, i), align=align))
-                i = builder.add(i, row)
-            squares = [turned(builder, rows[j : j + lanes]) for j in range(0, W, lanes)]
-            for k in range(lanes):
-                for n, square in enumerate(squares):
-                    builder.store(square[k], at(3, builder.add(o, o.type(k * W + n * lanes))), align=align)
-            return context.get_dummy_value()
-
-        return types.void(source, types.intp, types.intp, target, types.intp), generate
-
-    return turn
-
-
-turn_rows = _turn(lambda lanes: ROWS)
-turn_columns = _turn(lambda lanes: 2 * lanes)
+    return types.intp(counter), generate
 
 
 @intrinsic
@@ -239,206 +264,205 @@ def compile_plainly(typing):
     return types.void(), generate
 
 
-@intrinsic
-def take(typing, counter):
-    """counter[0], and add 1 to it, as one step that no other thread can come between"""
-
-    def generate(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", data, ir.IntType(64)(1), "monotonic")
-
-    return types.intp(counter), generate
-
-
 @jit
-def _tile(A, a, B, b, K, C, c, row, adding):
-    """C[0:6, 0:2L] = A B, or += if adding: one panel of A, from A[a] on, times one panel of B, from B[b] on.
+def _tile(A, a, down, along, B, b, across, K, C, c, row, adding, wanted):
+    """C[r, q] = the sum of A[r, k] B[k, q] over k < K, or += if adding, for r < ROWS and q < W.
 
-    c: the position of the tile's first number in C; row: how far C's rows are apart.
-    """
-    L = BYTES // C.itemsize
-    for r in range(6):
-        prefetch(C, c + r * row)
-    c00 = c01 = c10 = c11 = c20 = c21 = zeros(C)
-    c30 = c31 = c40 = c41 = c50 = c51 = zeros(C)
-    for _ in range(K):
-        b0, b1 = load(B, b), load(B, b + L)
-        x = splat(A, a)
-        c00, c01 = fma(x, b0, c00), fma(x, b1, c01)
-        x = splat(A, a + 1)
-        c10, c11 = fma(x, b0, c10), fma(x, b1, c11)
-        x = splat(A, a + 2)
-        c20, c21 = fma(x, b0, c20), fma(x, b1, c21)
-        x = splat(A, a + 3)
-        c30, c31 = fma(x, b0, c30), fma(x, b1, c31)
-        x = splat(A, a + 4)
-        c40, c41 = fma(x, b0, c40), fma(x, b1, c41)
-        x = splat(A, a + 5)
-        c50, c51 = fma(x, b0, c50), fma(x, b1, c51)
-        a += 6
-        b += 2 * L
-    _put(C, c, c00, c01, adding)
-    _put(C, c + row, c10, c11, adding)
-    _put(C, c + 2 * row, c20, c21, adding)
-    _put(C, c + 3 * row, c30, c31, adding)
-    _put(C, c + 4 * row, c40, c41, adding)
-    _put(C, c + 5 * row, c50, c51, adding)
-
-
-@jit
-def _put(C, c, v0, v1, adding):
-    L = BYTES // C.itemsize
-    if adding:
-        v0, v1 = add(v0, load(C, c)), add(v1, load(C, c + L))
-    store(C, c, v0)
-    store(C, c + L, v1)
-
-
-@jit
-def _pack(X, row, along, W, k0, k1, i0, i1, out, o):
-    """Panels of W lines of X, rows of A or columns of B, one panel after another, `size` numbers each:
-
-    out[o + p * size + k * W + j] is number k0 + k of line i0 + p * W + j, or 0 from line i1 on.
-    along: whether k runs along the rows of X, which are `row` numbers long, or across them.
+    A[r, k] is A[a + r * down + k * along], B[k, q] is B[b + k * across + q], C[r, q] is C[c + r * row + q].
+    wanted: (pointer, position, row, step): the lines to ask for are `row` apart, and then a `step` further on.
     """
     compile_plainly()
-    L = BYTES // X.itemsize
-    size = (k1 - k0) * W + PADDING
-    whole = (i1 - i0) // W  # panels, which vectors pack up to the k `packed`; the loop at the end packs what is left
-    if along:
-        packed = k0 + (k1 - k0) // L * L
-        for p in range(whole):
-            for k in range(k0, packed, L):
-                source, target = (i0 + p * W) * row + k, o + p * size + (k - k0) * W
-                if W == ROWS:
-                    turn_rows(X, source, row, out, target)
-                else:
-                    turn_columns(X, source, row, out, target)
+    D, d, d_row, step = wanted
+    tile = load(C, c, row) if adding else zeros(C)
+    for _ in range(K // AHEAD):
+        for r in range(ROWS):
+            prefetch(D, d + r * d_row)
+        d += step
+        for _ in range(AHEAD):
+            tile = add_outer(tile, A, a, down, B, b)
+            a += along
+            b += across
+    for _ in range(K % AHEAD):
+        tile = add_outer(tile, A, a, down, B, b)
+        a += along
+        b += across
+    store(tile, C, c, row)
+
+
+@jit
+def _move(source, target, rows, columns, L, adding=False):
+    """C[c + i * row + j] = T[t + i * t_row + j] for i < rows and j < columns, or += if adding.
+
+    source: (T, t, t_row), target: (C, c, row, turned); if turned, to C[c + j * row + i]. Vectors move all but the rest.
+    """
+    compile_plainly()
+    (T, t, t_row), (C, c, row, turned) = source, target
+    whole_rows, whole_columns = rows, columns // L * L
+    if turned:
+        whole_rows = rows // L * L
+        for i in range(0, whole_rows, L):
+            for j in range(0, whole_columns, L):
+                turn(T, t + i * t_row + j, t_row, C, c + j * row + i, row, adding)
+    elif adding:
+        whole_columns = 0
     else:
-        too_many = -W % L  # numbers that whole vectors hold beyond W: X's row must have them, and in `out` the next k
-        packed, whole = k1, min(whole, (row - i0 - too_many) // W)  # overwrites them
-        for k in range(k0, k1):
-            for p in range(whole):
-                source, target = k * row + i0 + p * W, o + p * size + (k - k0) * W
-                prefetch(X, source + 12 * row)  # rows lie far apart: the processor does not guess the next
-                for v in range(0, W, L):
-                    store(out, target + v, load(X, source + v))
-    line, step = (row, 1) if along else (1, row)  # how far lines, and numbers of one, are apart
-    for i in range(i0, i1, W):
-        p = (i - i0) // W
-        for k in range(packed if p < whole else k0, k1):
-            for j in range(W):
-                number = X[(i + j) * line + k * step] if i + j < i1 else 0
-                out[o + p * size + (k - k0) * W + j] = number
+        for i in range(rows):
+            for j in range(0, whole_columns, L):
+                prefetch(T, t + (i + 12) * t_row + j)  # rows lie far apart: the processor does not guess the next
+                copy(T, t + i * t_row + j, C, c + i * row + j)
+    for i in range(rows):
+        for j in range(whole_columns if i < whole_rows else 0, columns):
+            place, number = c + (j * row + i if turned else i * row + j), T[t + i * t_row + j]
+            C[place] = C[place] + number if adding else number
 
 
 @jit
-def _multiply(A, a, rows, B, b, columns, K, C, c, row, adding, edge):
-    """Packed A times packed B to `rows` rows and `columns` columns of C, from position c on; or += if adding.
+def _job(left, right, target, adding, job, shape, panels, block, table):
+    """C = A B, or += if adding, within the limits of a job, by one thread.
 
-    Where fewer than 6 rows or 2L columns are left, the tile goes to `edge`, and what is wanted of it to C.
+    left: (A, a_i, a_k), where A[i * a_i + k * a_k] is in row i and column k; so right, (B, b_k, b_j). target: (C, row,
+    turned), where C[c0 + i * row + j], or turned C[c0 + j * row + i], is in row i and column j. job: one of plan().
+    shape: ROWS, L, and the rows and columns of a block of B. panels, block, table: room for what is packed of A and of
+    B, and for tiles that do not go to C as they are.
     """
     compile_plainly()
-    W = 2 * BYTES // C.itemsize
-    for j in range(0, columns, W):
-        panel = a
-        for i in range(0, rows, ROWS):
-            place, whole = c + i * row + j, i + ROWS <= rows and j + W <= columns
-            if whole:
-                target, at, apart = C, place, row
-            else:
-                target, at, apart = edge, 0, W
-            _tile(A, panel, B, b, K, target, at, apart, adding and whole)
-            if not whole:
-                for r in range(min(ROWS, rows - i)):
-                    for q in range(min(W, columns - j)):
-                        number = edge[r * W + q]
-                        C[place + r * row + q] = number + C[place + r * row + q] if adding else number
-            panel += K * ROWS + PADDING
-        b += K * W + PADDING
+    (A, a_i, a_k), (B, b_k, b_j), (C, row, turned) = left, right, target
+    i0, i1, j0, j1, k0, k1, c0 = job[0], job[1], job[2], job[3], job[4], job[5], job[6]
+    height, L, deep, wide = shape
+    W = VECTORS * L
+    a_lies = VECTORS == 4 and (a_k == 1 or i1 - i0 == a_k)
+    for n0 in range(j0, j1, wide):
+        n1 = min(j1, n0 + wide)
+        b_lies = VECTORS == 4 and b_j == 1 and n1 - n0 == b_k and b_k % W == 0
+        for k in range(k0, k1, deep):
+            K = min(deep, k1 - k)
+            plus, asked = adding or k > k0, 0
+            if not b_lies:
+                for j in range(n0, n1, W):
+                    rows, columns = (K, min(W, n1 - j)) if b_j == 1 else (min(W, n1 - j), K)
+                    panel = block, (j - n0) * K, W, b_j != 1
+                    _move((B, k * b_k + j * b_j, max(b_k, b_j)), panel, rows, columns, L)
+            for m0 in range(i0, i1, CHUNK):
+                m1 = min(i1, m0 + CHUNK)
+                packed = m1 - (m1 - m0) % height if a_lies else m0  # from this row on
+                rows, columns = (m1 - packed, K) if a_k == 1 else (K, m1 - packed)
+                panel = panels, (packed - m0) * (K + PADDING), K + PADDING, a_k != 1
+                _move((A, packed * a_i + k * a_k, max(a_i, a_k)), panel, rows, columns, L)
+                for i in range(m0, m1, height):
+                    if i < packed:
+                        X, x, x_i, x_k = A, i * a_i + k * a_k, a_i, a_k
+                    else:
+                        X, x, x_i, x_k = panels, (i - m0) * (K + PADDING), K + PADDING, 1
+                    for j in range(n0, n1, W):
+                        if b_lies:
+                            Y, y, y_k = B, k * b_k + j, b_k
+                        else:
+                            Y, y, y_k = block, (j - n0) * K, W
+                        c = c0 + i * row + j
+                        if a_k != 1:
+                            wanted = C, c + height * row, row, W * AHEAD // K
+                        elif b_lies:
+                            wanted = B, (k + K + min(asked // b_k, K)) * b_k, AHEAD, height * AHEAD
+                            asked += K * height
+                        else:
+                            wanted = A, (i + height) * a_i + k, a_i, AHEAD
+                        whole = not turned and i + height <= m1 and j + W <= n1
+                        if whole:
+                            T, t, t_row = C, c, row
+                        else:
+                            T, t, t_row = table, (i - m0) * wide + j - n0, wide
+                        _tile(X, x, x_i, x_k, Y, y, y_k, K, T, t, t_row, plus and whole, wanted)
+                        if not (turned or whole):
+                            _move((T, t, wide), (C, c, row, turned), min(height, m1 - i), min(W, n1 - j), L, plus)
+                if turned:
+                    _move((table, 0, wide), (C, c0 + n0 * row + m0, row, turned), m1 - m0, n1 - n0, L, plus)
 
 
 @jit
-def _pack_some(X, row, along, W, lines, s0, s1, block_size, shared, jobs):
-    """What each thread does first: take 4 panels of the smaller operand's slab, pack them, until none is left."""
-    groups = -(-lines // (4 * W))
-    job = take(jobs)
-    while job < -(-(s1 - s0) // K_BLOCK) * groups:
-        block, i = job // groups, job % groups * 4 * W
-        k0 = s0 + block * K_BLOCK
-        k1 = min(s1, k0 + K_BLOCK)
-        o = block * block_size + i // W * ((k1 - k0) * W + PADDING)
-        _pack(X, row, along, W, k0, k1, i, min(lines, i + 4 * W), shared, o)
-        job = take(jobs)
-
-
-@jit
-def _multiply_some(X, row, along, wide, M, N, s0, s1, block_size, shared, own, edge, jobs, C, adding):
-    """What each thread does then: take a strip of the larger operand, pack it and multiply, until none is left."""
-    W, lines, strip = (2 * BYTES // C.itemsize, N, STRIP_COLUMNS) if wide else (ROWS, M, STRIP_ROWS)
-    n0 = take(jobs) * strip
-    while n0 < lines:
-        n1 = min(lines, n0 + strip)
-        for k0 in range(s0, s1, K_BLOCK):
-            k1 = min(s1, k0 + K_BLOCK)
-            _pack(X, row, along, W, k0, k1, n0, n1, own, 0)
-            o = (k0 - s0) // K_BLOCK * block_size
-            if wide:  # all rows of A, columns n0 to n1 of B
-                left, a, rows, right, b, columns, c = shared, o, M, own, 0, n1 - n0, n0
-            else:  # rows n0 to n1 of A, all columns of B
-                left, a, rows, right, b, columns, c = own, 0, n1 - n0, shared, o, N, n0 * N
-            for i in range(0, rows, BLOCK_ROWS):
-                some = min(BLOCK_ROWS, rows - i)
-                _multiply(left, a, some, right, b, columns, k1 - k0, C, c + i * N, N, adding or k0 > 0, edge)
-                a += BLOCK_ROWS // ROWS * ((k1 - k0) * ROWS + PADDING)
-        n0 = take(jobs) * strip
+def _add_up(n, sums, parts, M, N, L, target, adding):
+    """Rows n * ADDED to (n + 1) * ADDED of C = those of the sums of all parts, (M, N) each, in their order, or +=."""
+    C, row, turned = target
+    i, rows = n * ADDED, min(ADDED, M - n * ADDED)
+    for part in range(1, parts):
+        for j in range(i * N, (i + rows) * N):
+            sums[j] += sums[part * M * N + j]
+    _move((sums, i * N, N), (C, i if turned else i * row, row, turned), rows, N, L, adding)
 
 
 @jit_parallel
-def _product(A, At, B, Bt, M, N, K, C, adding, W, block_size, shared, own, edges, jobs, threads):
-    """C = A B, or +=; A, B, C: row after row. At, Bt: whether A and B are given transposed.
-
-    W, block_size: the width of the smaller operand's panels, and how many numbers those of one block of K hold.
-    shared: room for the packed blocks of the smaller operand, for as many k as fit, which are a slab; own[t] and
-    edges[t]: thread t's, for a packed strip and a tile at the edge of C; jobs[0]: the next panels or strip to take.
-    """
-    left, right = (A, M if At else K, not At), (B, K if Bt else N, Bt)  # each with _pack's `row` and `along`
-    wide = M <= N  # then A is the smaller, which all pack together, and a strip is one of B's columns
-    (smaller, larger), lines = ((left, right), M) if wide else ((right, left), N)
-    slab = shared.size // block_size * K_BLOCK
-    for s0 in range(0, K, slab):
-        s1 = min(K, s0 + slab)
-        for packing in (True, False):
-            jobs[0] = 0
-            # a prange ends when all threads have: nobody multiplies what is not packed yet
-            for t in numba.prange(threads):
-                if packing:
-                    _pack_some(*smaller, W, lines, s0, s1, block_size, shared, jobs)
+def _product(left, right, target, adding, M, N, parts, jobs, shape, sums, panels, blocks, tables, counter):
+    """C = A B, or += if adding. Each thread takes a job, until none is left, and then some rows to add up."""
+    (A, a_i, a_k), (B, b_k, b_j), (C, row, turned) = left, right, target
+    for adding_up in range(min(parts, 2)):
+        counter[0] = 0
+        tasks = -(-M // ADDED) if adding_up else len(jobs)
+        # a prange ends when all threads have: nothing is added up that is not done yet
+        for t in numba.prange(len(panels)):
+            left, right, result = (pointer(A), a_i, a_k), (pointer(B), b_k, b_j), (pointer(C), row, turned)
+            own = pointer(panels[t]), pointer(blocks[t]), pointer(tables[t])
+            n = take(pointer(counter))
+            while n < tasks:
+                if adding_up:
+                    _add_up(n, pointer(sums), parts, M, N, shape[1], result, adding)
+                elif parts > 1:
+                    _job(left, right, (pointer(sums), N, False), adding_up > 0, jobs[n], shape, *own)
                 else:
-                    _multiply_some(*larger, wide, M, N, s0, s1, block_size, shared, own[t], edges[t], jobs, C, adding)
+                    _job(left, right, result, adding, jobs[n], shape, *own)
+                n = take(pointer(counter))
 
 
 @jit_parallel
-def _few_rows(A, B, C, adding):
-    """C = A B^T, or +=, for few rows: C[m, n] is the dot product of row m of A and row n of B."""
-    for n in numba.prange(B.shape[0]):
-        for m in range(A.shape[0]):
-            total = C[m, n] if adding else C.dtype.type(0)
-            for k in range(A.shape[1]):
-                total += A[m, k] * B[n, k]
-            C[m, n] = total
+def _few_rows(A, B, C, M, N, K, adding):
+    """C = A B^T, or += if adding, for few rows: C[m, n] is the dot product of row m of A and row n of B."""
+    for n in numba.prange(N):
+        a, b = pointer(A), pointer(B)
+        for m in range(M):
+            total = C[m * N + n] if adding else C.dtype.type(0)
+            for k in range(K):
+                total += a[m * K + k] * b[n * K + k]
+            C[m * N + n] = total
+
+
+@functools.cache
+def plan(M, N, K, L, b_rows, threads):
+    """How a product is computed: (jobs, parts, deep, wide).
+
+    jobs: (n, 7), the limits of each in M, N and K, and where its C begins, since each of the `parts` of K has its own.
+    deep, wide: rows and columns of a block of B.
+    """
+    W, wanted = VECTORS * L, min(max(1, M * N * K // JOB), JOBS * threads)
+    parts = max(1, min(wanted, K // (8 * AHEAD), SUMS // (M * N))) if K > max(M, N) else 1
+    strips, numbers = -(-wanted // parts), BLOCK // BYTES * L
+    rows, columns = (_cut(M, strips, ROWS), [(0, N)]) if M >= N else ([(0, M)], _cut(N, strips, W))
+    ks = _cut(K, parts, AHEAD)
+    each = -(-len(ks) // threads)  # with parts in this order, most often a thread goes on at what it has asked for
+    order = [part for first in range(each) for part in range(first, len(ks), each)]
+    jobs = [(*i, *j, *ks[part], part * M * N) for part in order for i in rows for j in columns]
+    deep, wide = min(K, SIDE), min(-(-N // W) * W, SIDE)
+    if len(ks) > 1 and b_rows:  # rather wide, to be read as it lies
+        deep = min(deep, numbers // wide)
+    else:  # rather deep, to write C once
+        wide = min(wide, numbers // deep // W * W)
+    return np.array(jobs), len(ks), deep, wide
+
+
+def _cut(length, pieces, unit):
+    """(begin, end) of each of so many pieces, of whole units but for the last, or fewer."""
+    piece = -(-length // (pieces * unit)) * unit
+    return [(begin, min(length, begin + piece)) for begin in range(0, length, piece)]
 
 
 _scratch = {}  # by dtype, made once and kept: the system hands out new memory slowly
 
 
 def _scratch_of(dtype, numbers):
-    """_product's shared, own, edges and jobs; `numbers` is how many one block of K of the smaller operand takes."""
-    if dtype not in _scratch or _scratch[dtype][0].size < numbers:
-        threads, L = numba.config.NUMBA_NUM_THREADS, BYTES // dtype.itemsize
-        shared = np.empty(max(numbers, 1 << 20), dtype)
-        own = np.empty((threads, (STRIP_ROWS + 2 * L) * (K_BLOCK + PADDING)), dtype)  # a strip in whole panels
-        _scratch[dtype] = shared, own, np.empty((threads, ROWS * 2 * L), dtype), np.zeros(1, np.int64)
+    """_product's sums, of at least so many numbers, and for each thread panels, a block, and a table."""
+    if dtype not in _scratch:
+        sizes = CHUNK * (SIDE + PADDING), BLOCK // dtype.itemsize, CHUNK * SIDE
+        own = [np.empty((numba.config.NUMBA_NUM_THREADS, size), dtype) for size in sizes]
+        _scratch[dtype] = np.empty(0, dtype), *own, np.zeros(1, np.int64)
+    if _scratch[dtype][0].size < numbers:
+        _scratch[dtype] = np.empty(numbers, dtype), *_scratch[dtype][1:]
     return _scratch[dtype]
 
 
@@ -449,8 +473,7 @@ def matmul(a, b, out=None, add=False):
     (read without a copy) or have any other strides (copied first). `out` must not overlap them. One caller at a time.
     Returns NotImplemented for all else.
     """
-    fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] and a.dtype == b.dtype and a.dtype in DTYPES
-    if not fits:
+    if not (a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] and a.dtype == b.dtype and a.dtype in DTYPES):
         return NotImplemented
     (M, K), N = a.shape, b.shape[1]
     if out is None:
@@ -461,27 +484,29 @@ def matmul(a, b, out=None, add=False):
         if not add:
             out[...] = 0
         return out
-    (A, At), (B, Bt) = _row_major(a), _row_major(b)
-    before = numba.get_num_threads()
-    threads = before if M * N * K > TINY else 1
-    numba.set_num_threads(threads)
+    (A, a_i, a_k), (B, b_k, b_j), C = _flat(a), _flat(b), out.reshape(-1)
+    if M <= FEW and a_k == 1 and b_j != 1:
+        _few_rows(A, B, C, M, N, K, add)
+        return out
+    left, right, target = (A, a_i, a_k), (B, b_k, b_j), (C, N, False)
+    if b_j != 1 and (a_k != 1 or M > NARROW):  # C^T = B^T A^T
+        left, right, target, M, N = (B, b_j, b_k), (A, a_k, a_i), (C, N, True), N, M
+    L, threads = BYTES // out.itemsize, numba.get_num_threads()
+    jobs, parts, deep, wide = plan(M, N, K, L, right[2] == 1, threads)
+    sums, *own = _scratch_of(out.dtype, parts * M * N if parts > 1 else 0)
+    numba.set_num_threads(min(threads, len(jobs)))
     try:
-        if M <= FEW and Bt and not At:
-            _few_rows(A, B, out, add)
-        else:
-            W = ROWS if M <= N else 2 * BYTES // out.itemsize
-            block_size = -(-min(M, N) // W) * (K_BLOCK * W + PADDING)
-            A, B, C = (array.reshape(-1) for array in (A, B, out))
-            _product(A, At, B, Bt, M, N, K, C, add, W, block_size, *_scratch_of(out.dtype, block_size), threads)
+        _product(left, right, target, add, M, N, parts, jobs, (ROWS, L, deep, wide), sums, *own)
     finally:
-        numba.set_num_threads(before)
+        numba.set_num_threads(threads)
     return out
 
 
-def _row_major(a):
-    """(array, transposed): `array` is C-contiguous, and `a` is that array or its transpose."""
-    transposed = a.flags.f_contiguous and not a.flags.c_contiguous
-    return read_only(a.T if transposed else np.ascontiguousarray(a)), transposed
+def _flat(a):
+    """(numbers, rows, columns): those of `a`, and how far apart its rows and its columns are among them."""
+    if a.flags.f_contiguous and not a.flags.c_contiguous:
+        return read_only(a.T.reshape(-1)), 1, a.shape[0]
+    return read_only(np.ascontiguousarray(a).reshape(-1)), a.shape[1], 1
 
 
 def read_only(array):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlite.matmul import BLOCK_ROWS, FEW, K_BLOCK, ROWS, STRIP_COLUMNS, STRIP_ROWS, matmul
+import nnlite.matmul as module
+from nnlite.matmul import BYTES, CHUNK, FEW, JOB, JOBS, NARROW, ROWS, SIDE, matmul, plan
 
 SIZES = st.integers(1, 70)
 ORDERS = st.sampled_from(["rows", "columns", "gaps"])
@@ -64,11 +65,12 @@ def test_a_product_is_numpys_and_stays_within_its_arrays(threads, dtype, M, N, K
 
 
 EDGES = [
-    (FEW, 2 * STRIP_COLUMNS + 1, 100),
-    (FEW + 1, 17, K_BLOCK),
-    (ROWS * 3 + 1, 33, K_BLOCK - 1),
-    (BLOCK_ROWS + 1, 2 * STRIP_COLUMNS + 1, 2 * K_BLOCK + 1),
-    (2 * STRIP_ROWS + 1, BLOCK_ROWS + 1, 2 * K_BLOCK + 1),
+    (FEW, SIDE + 1, 100),
+    (FEW + 1, 17, SIDE),
+    (NARROW, SIDE, 33),
+    (NARROW + 1, 33, SIDE - 1),
+    (CHUNK + 1, SIDE + 1, 2 * SIDE + 1),
+    (2 * CHUNK + ROWS + 1, CHUNK + 1, 2 * SIDE + 1),
 ]
 
 
@@ -79,9 +81,74 @@ def test_products_at_the_edges_of_blocks_and_strips(shape, orders, dtype):
     check(*shape, dtype, *orders)
 
 
+@pytest.fixture
+def many_small_jobs(monkeypatch):
+    """As of products that are larger."""
+    monkeypatch.setattr(module, "JOB", 1000)
+    plan.cache_clear()
+    yield
+    plan.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("orders", [("rows", "rows"), ("rows", "columns"), ("columns", "rows"), ("columns", "columns")])
+@pytest.mark.parametrize("shape", [(70, 90, 1000), (1000, 70, 90), (90, 1000, 70), (33, 128, 700), (97, 64, 600)])
+def test_products_in_many_jobs(many_small_jobs, shape, orders, dtype):
+    check(*shape, dtype, *orders)
+
+
+THREADS = (1, 2, 3, 4, 8, 16)
+BATCHES = (64, 128, 256, 512)
+
+
+def large_products(batch):
+    """The rows, columns and k of the large products of a step, as they are computed: see the table in matmul.py."""
+    return [(512, batch, 12288), (12288, batch, 512), (batch, 512, 12288), (512, 12288, batch), (12288, 512, batch)]
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("batch", BATCHES)
+def test_each_large_product_is_cut_into_4_jobs_a_thread_of_about_50_microseconds_or_more(batch, threads):
+    for shape in large_products(batch):
+        jobs, *_ = plan(*shape, BYTES // 4, True, threads)
+        sizes = np.prod(jobs[:, 1:6:2] - jobs[:, 0:6:2], axis=1)
+        assert len(jobs) >= JOBS * threads
+        assert sizes.min() > 0.7 * JOB and sizes.sum() == np.prod(shape)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("shape", [(70, 90, 3000), (3000, 70, 90), (90, 3000, 70), (1, 1, 1), (7, 300, 300)])
+def test_each_multiplication_is_in_one_job(many_small_jobs, shape, threads):
+    times = np.zeros(shape, int)
+    for i0, i1, j0, j1, k0, k1, _ in plan(*shape, 16, True, threads)[0]:
+        times[i0:i1, j0:j1, k0:k1] += 1
+    assert (times == 1).all()
+
+
+ON_16_THREADS = """
+import numba
+import numpy as np
+from nnlite.matmul import matmul
+
+rng, f32 = np.random.default_rng(0), np.float32
+x, h, W, V = (rng.standard_normal(shape, f32) for shape in ((64, 12288), (64, 512), (512, 12288), (12288, 512)))
+for threads in THREADS:
+    numba.set_num_threads(threads)
+    for a, b in ((x, W.T), (h, V.T), (x, V), (h.T, x), (x.T, h)):
+        one, other = matmul(a, b), matmul(a, b)
+        assert np.array_equal(one, other) and np.allclose(one, a @ b, rtol=0, atol=1e-3), (threads, a.shape, b.shape)
+"""
+
+
+@pytest.mark.slow
+def test_the_large_products_are_right_and_repeat_to_the_bit_on_any_number_of_threads():
+    script = ON_16_THREADS.replace("THREADS", str(THREADS))
+    subprocess.run([sys.executable, "-c", script], env=os.environ | {"NUMBA_NUM_THREADS": "16"}, check=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch", [1, 7, 256])  # 256 takes several slabs
+@pytest.mark.parametrize("batch", [1, 7, 256])
 def test_the_products_of_the_model(batch, dtype):
     for inputs, outputs in ((12288, 512), (512, 24), (24, 512), (512, 12288)):
         check(batch, outputs, inputs, dtype, b_order="columns")  # y = x W^T
@@ -164,9 +231,6 @@ def test_nan_and_inf_come_out_where_numpy_has_them(rng, rows, adding, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_two_runs_agree_to_the_last_bit(rng, dtype):
-    a, b = rng.standard_normal((70, 900)).astype(dtype), rng.standard_normal((900, 800)).astype(dtype)
-    first, second = np.empty((2, 70, 800), dtype)
-    matmul(a, b, first, False)
-    matmul(a, b, second, False)
-    assert np.array_equal(first, second)
+def test_two_runs_agree_to_the_last_bit(many_small_jobs, rng, dtype):
+    a, b = rng.standard_normal((70, 9000)).astype(dtype), rng.standard_normal((9000, 80)).astype(dtype)
+    assert np.array_equal(matmul(a, b), matmul(a, b))
