@@ -23,6 +23,7 @@ except Exception as error:  # missing, or broken in one of many ways
 else:
     _NUMBA = {  # by the __qualname__ of what they compute in its place
         "matmul": matmul,
+        "zero_where": fused.zero_where,
         "tanh_and_slope": fused.tanh_and_slope,
         "mse_loss": fused.mse_loss,
         "Adam._update": fused.adam_update,
