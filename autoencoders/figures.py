@@ -86,15 +86,15 @@ def curves_figure(title, label, values, curves):
 def benchmark_figure(steps, bound):
     """Images a second in training over the batch size, a line a contender, under the bound.
 
-    steps: {batch size: {contender: [seconds, ...]}}; bound: {batch size: seconds}.
+    steps: {batch size: {contender: seconds}}; bound: {batch size: seconds}.
     """
     axis = _curves(9, 5.5)
     sizes = list(steps)
     axis.plot(sizes, [size / bound[size] for size in sizes], color="black", label="bound")
     axis.set_prop_cycle(color=["tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:brown"])
-    dashes = iter(("-", "--", ":"))
+    dashes = iter(("-", "--", "-.", ":"))
     for name in steps[sizes[0]]:
-        speeds = [size / np.median(steps[size][name]) for size in sizes]
+        speeds = [size / steps[size][name] for size in sizes]
         ours = {"color": "tab:red", "linestyle": next(dashes), "linewidth": 2} if name.startswith("nnlite") else {}
         axis.plot(sizes, speeds, marker="o", label=name, **ours)
     axis.set_xscale("log", base=2)

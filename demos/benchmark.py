@@ -1,7 +1,8 @@
 """Times a training step and a reconstruction of the autoencoder against naive NumPy, and PyTorch and JAX if installed.
 
 Each contender has a process of its own. They take turns, so that what disturbs the machine disturbs all, with a pause
-after each turn, in which its threads fall asleep. A ratio is the median of the ratios of one round.
+after each turn, in which its threads fall asleep. What others do on the machine makes steps slower, never faster: the
+fastest of all rounds says most, the medians how much it varies.
 """
 
 import importlib.util
@@ -18,7 +19,7 @@ from demos import settings
 from demos.contenders import CONTENDERS, NAIVE, OURS
 from demos.environment import processor, versions
 from demos.output import Table, save_figure, save_results
-from demos.race import PRODUCTS, Race
+from demos.race import PRODUCTS, Race, a_process_that_streams
 from demos.settings import COUNT
 from nnlite import use_backend
 from nnlite.backend import current_backend
@@ -39,6 +40,7 @@ def main(argv=None):
     more = (
         ("--batch-sizes", several, "of the training step (default: 64 128 256 512)"),
         ("--rounds", COUNT | {"default": 7}, "turns of each contender at each batch size (default: %(default)s)"),
+        ("--streams", {"action": "store_true"}, "time the step also while another process streams through memory"),
         ("--threads", COUNT | {"default": cores}, "of each contender (default: %(default)s, one a core)"),
     )
     options = settings.parse("python -m demos.benchmark", __doc__, argv, more)
@@ -48,12 +50,17 @@ def main(argv=None):
     settings.make_folder(options)
     with settings.one_line_of_errors(options.prog), tempfile.TemporaryDirectory() as folder:
         results = measure(options, Path(folder))
-        save_figure(options, "benchmark.png", benchmark_figure(results["step"], results["bound"]))
+        fastest = {
+            batch: {name: min(t["fastest"]) for name, t in times.items()} for batch, times in results["step"].items()
+        }
+        save_figure(options, "benchmark.png", benchmark_figure(fastest, results["bound"]))
         save_results(options, "benchmark", "Speed", results, parts(results))
 
 
 def measure(options, folder):
     """All that is reported: {name of a measurement: {...}}, times in seconds."""
+    from demos.roofline import traffic  # which wants Numba
+
     images, count = folder / "images.npy", max(STEPS * max(options.batch_sizes), *INFERENCE_BATCHES, FIRST_BATCH)
     np.save(images, make_faces(count, np.random.default_rng(options.seed))[0])
     names = [name for name in CONTENDERS if name not in PEERS or importlib.util.find_spec(PEERS[name])]
@@ -70,8 +77,13 @@ def measure(options, folder):
         sizes = ", ".join(map(str, options.batch_sizes))
         settings.say(options, f"every contender computes the same losses at batch sizes {sizes}")
         results["limits"] = race.ask(OURS, "limits")
+        results["traffic"] = {batch: traffic(batch, options.threads) for batch in options.batch_sizes}
         results["bound"] = {batch: _bound(batch, **results["limits"]) for batch in options.batch_sizes}
         results["step"] = {batch: race.rounds("step", batch, names) for batch in options.batch_sizes}
+        if options.streams:
+            with a_process_that_streams():
+                racing = [name for name in names if name == OURS or name in PEERS]
+                results["streams"] = {batch: race.rounds("step", batch, racing) for batch in options.batch_sizes}
         able = [name for name in names if name not in NO_INFERENCE]
         results["infer"] = {batch: race.rounds("infer", batch, able) for batch in INFERENCE_BATCHES}
         results["products"] = {batch: race.rounds("products", batch, (OURS, NAIVE)) for batch in options.batch_sizes}
@@ -98,38 +110,51 @@ def _bound(batch, flops, bandwidth):
 
 def parts(results):
     """What benchmark.md says."""
-    step, infer, products = results["step"], results["infer"], results["products"]
-    bound, limits, start = results["bound"], results["limits"], results["start"]
+    step, products, limits, start = (results[name] for name in ("step", "products", "limits", "start"))
     names = list(next(iter(step.values())))
     base = "PyTorch eager" if "PyTorch eager" in names else NAIVE
     versioned = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    heads = ["", *(f"batch {batch}" for batch in step)]
 
-    rows = _rows(step, base)
-    ours = {batch: medians[OURS] for batch, medians in step.items()}
+    fastest = {batch: {name: 1e3 * min(times[name]["fastest"]) for name in names} for batch, times in step.items()}
+    rows = [[name, *(f"{t[name]:.1f}, {t[base] / t[name]:.2f}" for t in fastest.values())] for name in names]
     if peers := [name for name in names if name in PEERS]:
-        fastest = {batch: min(peers, key=lambda name: np.median(medians[name])) for batch, medians in step.items()}
-        ratios = [f"{_ratio(step[b][fastest[b]], ours[b])} {fastest[b]}" for b in step]
-        rows.append(["fastest peer / nnlite", *ratios])
-    rows.append(["nnlite / its train()", *(_ratio(ours[b], step[b]["nnlite, train()"]) for b in step)])
-    rows.append(["bound", *(f"{1e3 * bound[b]:.1f}" for b in step)])
-    rows.append(["bound / nnlite", *(f"{bound[b] / np.median(ours[b]):.0%}" for b in step)])
-    product_rows = zip((*PRODUCTS, "their sum"), *map(_product_ratios, products.values()))
-    return [
+        best = {batch: min(peers, key=t.get) for batch, t in fastest.items()}
+        rows.append(["fastest peer / nnlite", *(f"{t[best[b]] / t[OURS]:.2f} {best[b]}" for b, t in fastest.items())])
+    rows.append(["bound", *(f"{1e3 * bound:.1f}" for bound in results["bound"].values())])
+    rows.append(["bound / nnlite", *(f"{1e3 * results['bound'][b] / t[OURS]:.0%}" for b, t in fastest.items())])
+    trained = [_ratio(times[OURS]["median"], times["nnlite, train()"]["median"]) for times in step.values()]
+    product_rows = zip((*PRODUCTS, "their sum"), *(_products(products[b], b, limits["flops"]) for b in products))
+    said = [
         f"{results['machine']}, {results['threads']} in use; {versioned}.",
-        f"A training step: milliseconds, and how many times as fast as {base}. A time is the median of the rounds, a "
-        "ratio the median of the ratios of one round, with the lowest and the highest; the two need not agree.",
-        Table(["", *(f"batch {batch}" for batch in step)], rows),
+        f"A training step, the fastest of all rounds: milliseconds, and how many times as fast as {base}.",
+        Table(heads, rows),
         "nnlite is its layers, called on float32 images; train() is the whole loop of autoencoders/training.py, on "
-        "uint8 ones; naive NumPy is the same step written with `@`, without a library. In the last rows, a / b "
-        "is the time of a over that of b: above 1, b is the faster. The bound is the time of all products at "
+        "uint8 ones; nnlite, np.matmul has the products of NumPy and all else of nnlite; naive NumPy is the same step "
+        "written with `@`, without a library. The bound is the time of all products at "
         f"{limits['flops'] / 1e9:.0f} billion multiplications and additions a second, measured on numbers that never "
         f"leave the registers, and then of what Adam reads and writes at {limits['bandwidth'] / 1e9:.0f} GB a second, "
         "measured in one pass over memory.",
+        f"The same, the median of all rounds, and how many times as fast as {base} in a round: the median, the lowest "
+        "and the highest; the two need not agree. In the last row, above 1, train() is the faster.",
+        Table(heads, [*_rows(step, base), ["nnlite / its train()", *trained]]),
         "The large matrix products of a step, x and h standing for the inputs of the first and the last layer, W and V "
-        "for their weights: how many times as fast as OpenBLAS, by which NumPy multiplies:",
-        Table(["", *(f"batch {batch}" for batch in products)], list(product_rows)),
-        "A reconstruction:",
-        Table(["", *(f"batch {batch}" for batch in infer)], _rows(infer, base)),
+        "for their weights. The fastest: milliseconds, the share of the bound, and how many times as fast as OpenBLAS, "
+        "by which NumPy multiplies; and that ratio of the medians of a round:",
+        Table(heads, list(product_rows)),
+        "Megabytes that pass the second-level cache in a product, counted from the loops of nnlite/matmul.py, / that "
+        "must, each operand coming once and the result coming and going once:",
+        Table(heads, _traffic_rows(results["traffic"])),
+    ]
+    if "streams" in results:
+        said += [
+            "A training step while another process copies 1 GB again and again with one thread, the fastest of all "
+            "rounds: milliseconds, and how many times as long as without:",
+            Table(heads, _slower(step, results["streams"])),
+        ]
+    return said + [
+        "A reconstruction, the fastest of all rounds, and the medians as above:",
+        Table(["", *(f"batch {batch}" for batch in results["infer"])], _rows(results["infer"], base, fastest=True)),
         f"The first training step ends {start['cold']:.1f} s after the start of the process if its kernels must be "
         f"compiled, {start['cached']:.1f} s if they are cached.",
     ]
@@ -141,19 +166,46 @@ def _ratio(times, faster):
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def _product_ratios(medians):
-    """Those of naive NumPy's times to nnlite's: of the five products, and of their sum."""
-    naive, ours = (np.array(medians[name]) for name in (NAIVE, OURS))  # (rounds, 5) each
-    return [*map(_ratio, naive.T, ours.T), _ratio(naive.sum(axis=1), ours.sum(axis=1))]
+def _products(times, batch, flops):
+    """A cell for each of the five products, and for their sum."""
+    least = 2 * batch * np.prod(FCN_SIZES[0]) / flops * np.array([1, 1, 1, 1, 1, 5])  # seconds
+
+    def with_sum(name, which):
+        five = np.array(times[name][which])  # (rounds, 5)
+        return np.column_stack([five, five.sum(axis=1)]).T
+
+    ours, naive = with_sum(OURS, "fastest").min(axis=1), with_sum(NAIVE, "fastest").min(axis=1)
+    medians = map(_ratio, with_sum(NAIVE, "median"), with_sum(OURS, "median"))
+    return [f"{1e3 * t:.1f}, {bound / t:.0%}, {n / t:.2f}; {m}" for t, bound, n, m in zip(ours, least, naive, medians)]
 
 
-def _rows(by_batch, base):
-    """A row a contender: milliseconds, and how many times as fast as `base`."""
+def _traffic_rows(traffic):
+    table = np.array(list(traffic.values())) / 1e6  # (batches, 5, 2)
+    table = np.concatenate([table, table.sum(axis=1, keepdims=True)], axis=1)
+    cells = [[f"{does:.0f} / {must:.0f}" for must, does in products] for products in table]
+    return [list(row) for row in zip((*PRODUCTS, "their sum"), *cells)]
 
-    def cell(medians, name):
-        return f"{1e3 * np.median(medians[name]):.1f}" + (name != base) * f", {_ratio(medians[base], medians[name])}"
 
-    return [[name, *(cell(medians, name) for medians in by_batch.values())] for name in next(iter(by_batch.values()))]
+def _slower(step, streams):
+    """A row a contender: milliseconds while another process streams, and how many times as long as without."""
+    names = next(iter(streams.values()))
+
+    def cell(batch, name):
+        quiet, busy = (min(times[batch][name]["fastest"]) for times in (step, streams))
+        return f"{1e3 * busy:.1f}, {busy / quiet:.2f}"
+
+    return [[name, *(cell(batch, name) for batch in step)] for name in names]
+
+
+def _rows(by_batch, base, fastest=False):
+    """A row a contender: milliseconds, and how many times as fast as `base`; the fastest before, if asked for."""
+
+    def cell(times, name):
+        best = f"{1e3 * min(times[name]['fastest']):.1f}; " if fastest else ""
+        ratio = f", {_ratio(times[base]['median'], times[name]['median'])}" if name != base else ""
+        return best + f"{1e3 * np.median(times[name]['median']):.1f}{ratio}"
+
+    return [[name, *(cell(times, name) for times in by_batch.values())] for name in next(iter(by_batch.values()))]
 
 
 if __name__ == "__main__":

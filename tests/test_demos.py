@@ -492,9 +492,10 @@ def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
 def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys, monkeypatch):
     for module, name, small in ((race, "WARM_UP", 1), (race, "PAUSE", 0), (benchmark, "INFERENCE_BATCHES", (1, 4))):
         monkeypatch.setattr(module, name, small)
-    benchmark.main(["--batch-sizes", "2", "6", "--rounds", "1", "--out", str(tmp_path)])
+    benchmark.main(["--batch-sizes", "2", "6", "--rounds", "1", "--streams", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "benchmark.json").read_text())
-    assert {"nnlite", "nnlite, train()", "nnlite, NumPy backend", "naive NumPy"} <= set(found["step"]["6"])
+    ours = {"nnlite", "nnlite, train()", "nnlite, np.matmul", "nnlite, NumPy backend", "naive NumPy"}
+    assert ours <= set(found["step"]["6"]) and "nnlite" in found["streams"]["6"]
     assert found["start"]["cached"] < found["start"]["cold"]
     weights = 12288 * 512 + 512 * 24 + 24 * 512 + 512 * 12288
     multiplications = 6 * (3 * weights - 12288 * 512)  # no gradient of the images
@@ -505,19 +506,46 @@ def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys, monkeyp
     assert text.removeprefix("# Speed\n\n") in capsys.readouterr().out and (tmp_path / "benchmark.png").exists()
 
 
-def test_the_benchmarks_tables_show_medians_of_ratios():
-    step = {"nnlite": [0.1, 0.2, 0.2], "nnlite, train()": [0.2, 0.2, 0.2], "naive NumPy": [0.2, 0.2, 0.8]}
-    results = {"machine": "M", "threads": 2, "versions": {"numpy": "2"}, "start": {"cold": 9.0, "cached": 0.5}}
-    results |= {"limits": {"flops": 1e9, "bandwidth": 1e9}, "bound": {64: 0.05}, "step": {64: step}, "infer": {1: step}}
-    five = {"nnlite": [[0.1, 0.1, 0.1, 0.1, 0.1]], "naive NumPy": [[0.1, 0.2, 0.1, 0.1, 0.1]]}
-    text = markdown(benchmark.parts(results | {"products": {64: five}}))
-    rows = {
-        cells[1].strip(): cells[2].strip() for cells in (line.split("|") for line in text.splitlines()) if cells[2:]
+def test_the_benchmarks_tables_show_the_fastest_and_medians_of_ratios():
+    def rounds(*medians, fastest):
+        return {"median": list(medians), "fastest": [2 * fastest, fastest]}
+
+    step = {
+        "nnlite": rounds(0.1, 0.2, 0.2, fastest=0.1),
+        "nnlite, train()": rounds(0.2, 0.2, 0.2, fastest=0.1),
+        "naive NumPy": rounds(0.2, 0.2, 0.8, fastest=0.15),
     }
-    assert rows["nnlite"] == "200.0, 2.00 (1.00 to 4.00)" and rows["naive NumPy"] == "200.0"
-    assert rows["nnlite / its train()"] == "1.00 (0.50 to 1.00)"
-    assert rows["bound"] == "50.0" and rows["bound / nnlite"] == "25%"
-    assert rows["dL/dW = dL/dy^T x"] == "2.00 (2.00 to 2.00)" and rows["their sum"] == "1.20 (1.20 to 1.20)"
+    five = {
+        "nnlite": rounds([0.1, 0.1, 0.1, 0.1, 0.1], fastest=np.full(5, 0.1)),
+        "naive NumPy": rounds([0.1, 0.2, 0.1, 0.1, 0.1], fastest=np.full(5, 0.1)),
+    }
+    results = {"machine": "M", "threads": 2, "versions": {"numpy": "2"}, "start": {"cold": 9.0, "cached": 0.5}}
+    flops = 2 * 64 * 512 * 12288 / 0.05  # of which a product takes 0.05 s at least
+    results |= {
+        "limits": {"flops": flops, "bandwidth": 1e9},
+        "bound": {64: 0.05},
+        "step": {64: step},
+        "infer": {1: step},
+    }
+    results |= {
+        "products": {64: five},
+        "traffic": {64: [(1e6, 2e6)] * 5},
+        "streams": {64: {"nnlite": rounds(fastest=0.3)}},
+    }
+    text = markdown(benchmark.parts(results))
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("| ")]
+    assert [cells for name, *cells in rows if name == "nnlite"] == [
+        ["100.0, 1.50"],
+        ["200.0, 2.00 (1.00 to 4.00)"],
+        ["300.0, 3.00"],
+        ["100.0; 200.0, 2.00 (1.00 to 4.00)"],
+    ]
+    assert [cells for name, *cells in rows if name == "dL/dW = dL/dy^T x"] == [
+        ["100.0, 50%, 1.00; 2.00 (2.00 to 2.00)"],
+        ["2 / 1"],
+    ]
+    assert ["their sum", "500.0, 50%, 1.00; 1.20 (1.20 to 1.20)"] in rows and ["their sum", "10 / 5"] in rows
+    assert ["bound / nnlite", "50%"] in rows and ["nnlite / its train()", "1.00 (0.50 to 1.00)"] in rows
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ FIGURES = {
         History([0.3, 0.1], [0.2, 0.15]), {"PCA": 0.12, "mean": 0.4}
     ),
     "curves": lambda images: figures.curves_figure("title", "noise", [0, 1], {"model": [[0.1, 0.01], [0.2, None]]}),
-    "benchmark": lambda images: figures.benchmark_figure({64: {"nnlite": [0.1], "JAX": [0.2]}}, {64: 0.05}),
+    "benchmark": lambda images: figures.benchmark_figure({64: {"nnlite": 0.1, "JAX": 0.2}}, {64: 0.05}),
     "step size": lambda images: figures.step_size_figure({"central": ([1e-6, 1e-3], [0, 1e-9])}),
 }
 
