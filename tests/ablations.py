@@ -1,0 +1,91 @@
+"""What each trick of nnlite/matmul.py is worth: python tests/ablations.py > docs/products.md
+
+The module is compiled anew with one thing changed, and its large products are timed in turns with those of the module
+as it is. The two figures of a cell are the fastest of each, in milliseconds.
+"""
+
+import argparse
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+
+import nnlite.matmul
+from demos.environment import processor
+from demos.output import Table, markdown
+from demos.race import PRODUCTS
+from demos.roofline import peak_flops
+
+SOURCE = Path(nnlite.matmul.__file__).read_text()
+ROUNDS, SECONDS = 5, 0.15  # of each variant and product: turns, and seconds of a turn
+
+IN_TURNS = "for first in range(each) for part in range(first, len(ks), each)"
+TRICKS = {  # what is changed: (a text of the module, another in its place), ...
+    "as it is": [],
+    "a tile of 6 x 2 vectors": [("BYTES, VECTORS = (64, 4)", "BYTES, VECTORS = (64, 2)"), ("VECTORS == 4", "True")],
+    "nothing read as it lies": [("VECTORS == 4 and", "False and")],
+    "W and V turned instead of x and h": [("NARROW = 5, 24", "NARROW = 5, 10**9")],
+    "nothing asked for ahead": [("            prefetch(D, d + r * d_row)", "            pass")],
+    "K not cut": [("if K > max(M, N) else 1", "if K < 0 else 1")],
+    "a job a thread": [("JOBS, JOB = 4", "JOBS, JOB = 1")],
+    "16 jobs a thread": [("JOBS, JOB = 4, 3_000_000", "JOBS, JOB = 16, 500_000")],
+    "the parts of K in their order": [
+        ("for first in range(each) for part in range(first, len(ks), each)", "for part in range(len(ks))")
+    ],
+    "blocks of 256 KB": [("SIDE, BLOCK = 512, 2**19", "SIDE, BLOCK = 512, 2**18")],
+    "blocks of 256 rows": [("deep, wide = min(K, SIDE)", "deep, wide = min(K, SIDE // 2)")],
+}
+
+
+def changed(changes):
+    """The function matmul of the module with those changes."""
+    source = SOURCE.replace('"cache": True', '"cache": False')
+    for text, other in changes:
+        assert text in source, f"nnlite/matmul.py has no {text!r}"
+        source = source.replace(text, other)
+    variant = types.ModuleType("variant")
+    exec(compile(source, "variant", "exec"), vars(variant))
+    return variant.matmul
+
+
+def products(batch):
+    """The operands and the result of each of PRODUCTS."""
+    rng = np.random.default_rng(0)
+    shapes = (batch, 12288), (batch, 12288), (512, 12288), (12288, 512), (batch, 512)
+    x, grad_y, W, V, h = (rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
+    pairs = (x, W.T), (h.T, x), (h, V.T), (grad_y.T, h), (grad_y, V)
+    return [(a, b, np.empty((a.shape[0], b.shape[1]), np.float32)) for a, b in pairs]
+
+
+def race(functions, arguments):
+    """The fastest seconds of each function, which take turns."""
+    fastest = dict.fromkeys(functions, np.inf)
+    for _ in range(ROUNDS):
+        for name, function in functions.items():
+            function(*arguments)
+            end = time.perf_counter() + SECONDS
+            while (start := time.perf_counter()) < end:
+                function(*arguments)
+                fastest[name] = min(fastest[name], time.perf_counter() - start)
+    return fastest
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 512])
+    functions = {name: changed(changes) for name, changes in TRICKS.items()}
+    parts = [f"{processor()}; {peak_flops() / 1e9:.0f} billion float32 operations a second at most."]
+    for batch in parser.parse_args().batch_sizes:
+        times = [race(functions, arguments) for arguments in products(batch)]
+        rows = []
+        for name in functions:
+            own = [each[name] for each in times]
+            longer = sum(own) / sum(each["as it is"] for each in times) - 1
+            rows.append([name, *(f"{1e3 * seconds:.1f}" for seconds in own), f"{1e3 * sum(own):.1f}", f"{longer:+.0%}"])
+        parts += [f"Batch {batch}, milliseconds:", Table(["", *PRODUCTS, "their sum", ""], rows)]
+    print(markdown(parts))
+
+
+if __name__ == "__main__":
+    main()
