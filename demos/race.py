@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import timeit
+from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Race:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.processes = {}
         for name in names:
-            command = [sys.executable, "-m", "demos.race", name, str(images), str(options.threads)]
+            command = [_python(Path(images).parent), "-m", "demos.race", name, str(images), str(options.threads)]
             self.processes[name] = subprocess.Popen(command, env=environment, **pipes)
 
     def __enter__(self):
@@ -72,6 +73,16 @@ class Race:
         milliseconds = 1e3 * np.sum(np.min(times[OURS]["fastest"], axis=0))
         settings.say(self.options, f"{what:8} of {OURS} at batch size {batch}: {milliseconds:.1f} ms")
         return times
+
+
+def _python(folder):
+    """Python by a path without spaces, at which the linker stops that torch.compile calls; `folder` may get a link."""
+    if " " not in sys.prefix:
+        return sys.executable
+    link = folder / "venv"
+    if not link.exists():
+        link.symlink_to(sys.prefix)
+    return str(link / Path(sys.executable).relative_to(sys.prefix))
 
 
 @contextlib.contextmanager
