@@ -18,6 +18,7 @@ def test_a_contender_that_has_died_ends_the_program_with_one_line(tmp_path, caps
 
 
 def test_where_its_path_has_a_space_python_is_called_by_one_that_has_none(tmp_path, monkeypatch):
+    (tmp_path / "with a space").mkdir()
     monkeypatch.setattr(race.sys, "prefix", f"{tmp_path}/with a space")
     monkeypatch.setattr(race.sys, "executable", f"{tmp_path}/with a space/bin/python")
     assert race._python(tmp_path) == race._python(tmp_path) == f"{tmp_path}/venv/bin/python"
