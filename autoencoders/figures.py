@@ -99,7 +99,12 @@ def benchmark_figure(steps, bound):
         axis.plot(sizes, speeds, marker="o", label=name, **ours)
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, sizes)
-    axis.set(title="Training the autoencoder", xlabel="batch size", ylabel="images a second", ylim=(0, None))
+    axis.set(
+        title="Training the autoencoder",
+        xlabel="batch size",
+        ylabel="images a second, by the fastest step",
+        ylim=(0, None),
+    )
     axis.grid(alpha=0.3)
     axis.figure.legend(loc="outside right upper")
     return axis.figure

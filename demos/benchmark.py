@@ -124,7 +124,6 @@ def parts(results):
     rows.append(["bound", *(f"{1e3 * bound:.1f}" for bound in results["bound"].values())])
     rows.append(["bound / nnlite", *(f"{1e3 * results['bound'][b] / t[OURS]:.0%}" for b, t in fastest.items())])
     trained = [_ratio(times[OURS]["median"], times["nnlite, train()"]["median"]) for times in step.values()]
-    product_rows = zip((*PRODUCTS, "their sum"), *(_products(products[b], b, limits["flops"]) for b in products))
     said = [
         f"{results['machine']}, {results['threads']} in use; {versioned}.",
         f"A training step, the fastest of all rounds: milliseconds, and how many times as fast as {base}.",
@@ -132,16 +131,20 @@ def parts(results):
         "nnlite is its layers, called on float32 images; train() is the whole loop of autoencoders/training.py, on "
         "uint8 ones; nnlite, np.matmul has the products of NumPy and all else of nnlite; naive NumPy is the same step "
         "written with `@`, without a library. The bound is the time of all products at "
-        f"{limits['flops'] / 1e9:.0f} billion multiplications and additions a second, measured on numbers that never "
-        f"leave the registers, and then of what Adam reads and writes at {limits['bandwidth'] / 1e9:.0f} GB a second, "
-        "measured in one pass over memory.",
+        f"{limits['flops'] / 1e9:.0f} billion multiplications and additions a second, measured on numbers that stay "
+        "in registers and the first-level cache, and then of what Adam reads and writes at "
+        f"{limits['bandwidth'] / 1e9:.0f} GB a second, measured in one pass over memory.",
         f"The same, the median of all rounds, and how many times as fast as {base} in a round: the median, the lowest "
         "and the highest; the two need not agree. In the last row, above 1, train() is the faster.",
         Table(heads, [*_rows(step, base), ["nnlite / its train()", *trained]]),
         "The large matrix products of a step, x and h standing for the inputs of the first and the last layer, W and V "
-        "for their weights. The fastest: milliseconds, the share of the bound, and how many times as fast as OpenBLAS, "
-        "by which NumPy multiplies; and that ratio of the medians of a round:",
-        Table(heads, list(product_rows)),
+        "for their weights, the fastest of all rounds: milliseconds, the share of those multiplications and additions "
+        "a second, and how many times as fast as OpenBLAS, by which NumPy multiplies:",
+        Table(
+            heads, list(zip((*PRODUCTS, "their sum"), *(_fastest(products[b], b, limits["flops"]) for b in products)))
+        ),
+        "How many times as fast as OpenBLAS by the medians of a round: the median, the lowest and the highest:",
+        Table(heads, list(zip((*PRODUCTS, "their sum"), *map(_medians, products.values())))),
         "Megabytes that pass the second-level cache in a product, counted from the loops of nnlite/matmul.py, / that "
         "must, each operand coming once and the result coming and going once:",
         Table(heads, _traffic_rows(results["traffic"])),
@@ -166,17 +169,21 @@ def _ratio(times, faster):
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def _products(times, batch, flops):
+def _fastest(times, batch, flops):
     """A cell for each of the five products, and for their sum."""
     least = 2 * batch * np.prod(FCN_SIZES[0]) / flops * np.array([1, 1, 1, 1, 1, 5])  # seconds
+    ours, naive = (_with_sum(times[name]["fastest"]).min(axis=1) for name in (OURS, NAIVE))
+    return [f"{1e3 * t:.1f}, {bound / t:.0%}, {n / t:.2f}" for t, bound, n in zip(ours, least, naive)]
 
-    def with_sum(name, which):
-        five = np.array(times[name][which])  # (rounds, 5)
-        return np.column_stack([five, five.sum(axis=1)]).T
 
-    ours, naive = with_sum(OURS, "fastest").min(axis=1), with_sum(NAIVE, "fastest").min(axis=1)
-    medians = map(_ratio, with_sum(NAIVE, "median"), with_sum(OURS, "median"))
-    return [f"{1e3 * t:.1f}, {bound / t:.0%}, {n / t:.2f}; {m}" for t, bound, n, m in zip(ours, least, naive, medians)]
+def _medians(times):
+    naive, ours = (_with_sum(times[name]["median"]) for name in (NAIVE, OURS))
+    return list(map(_ratio, naive, ours))
+
+
+def _with_sum(times):
+    """(rounds, 5) -> (6, rounds)"""
+    return np.column_stack([times, np.sum(times, axis=1)]).T
 
 
 def _traffic_rows(traffic):

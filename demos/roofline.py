@@ -5,14 +5,17 @@ import timeit
 import numba
 import numpy as np
 
-from nnlite.matmul import BYTES, ROWS, VECTORS, add_outer, jit_parallel, plan, pointer, store, zeros
+from nnlite.matmul import BYTES, ROWS, VECTORS, add_outer, plan, pointer, store, zeros
 
 LOOPS = 5_000_000
 NUMBERS = 2**26  # float32 of the traffic's array: far more than any cache holds
 
 
 def peak_flops():
-    """Float32 operations a second on all threads, out of registers alone; a fused multiply-add counts as 2."""
+    """Float32 operations a second on all threads, of numbers that stay in registers and the first-level cache.
+
+    A fused multiply-add counts as 2.
+    """
     lanes = BYTES // 4
     numbers = np.zeros((numba.get_num_threads(), ROWS * VECTORS * lanes), np.float32)
     return 2 * LOOPS * numbers.size / _fastest(_multiply_in_registers, numbers, LOOPS)
@@ -29,7 +32,7 @@ def traffic(batch, threads):
 
     Must: each operand comes once, and the result comes and goes once. Does: A comes again for each block of columns, B
     for each strip of rows, and C for each block of k. The sums of a part come and go with each block if they are larger
-    than half a megabyte, and else once.
+    than half a megabyte, and else once, and come once more to be added up. For batches of whole tiles.
     """
     n, hidden, pixels = batch, 512, 12288
     found = []
@@ -43,7 +46,7 @@ def traffic(batch, threads):
         jobs, parts, deep, wide = plan(M, N, K, BYTES // 4, b_rows, threads)
         i, j, k = (jobs[:, 1:6:2] - jobs[:, 0:6:2]).T
         visits = -(-k // deep) if parts == 1 or M * N > 2**17 else 1
-        does = np.sum(i * k * -(-j // wide) + k * j + 2 * i * j * visits) + (parts > 1) * 2 * M * N
+        does = np.sum(i * k * -(-j // wide) + k * j + 2 * i * j * visits) + (parts > 1) * (parts + 2) * M * N
         found.append((4 * (M * K + K * N + 2 * M * N), int(4 * does)))
     return found
 
@@ -52,7 +55,7 @@ def _fastest(function, *arguments):
     return min(timeit.repeat(lambda: function(*arguments), number=1, repeat=8)[1:])  # the first compiles
 
 
-@jit_parallel
+@numba.njit(parallel=True)
 def _multiply_in_registers(numbers, loops):
     """A tile a thread, to which the same outer product is added again and again."""
     for t in numba.prange(len(numbers)):

@@ -23,7 +23,7 @@ SMALL = np.float32(4e-4)  # up to which tanh(x) = x - x^3 / 3 + ... rounds to x
 
 
 def zero_where(off, x):
-    """x: float32 of the shape of `off`, any. np.where branches, and guesses wrong for every second number."""
+    """x: float32 of the shape of `off`, any. np.where branches, and of random signs guesses every second wrong."""
     if not _are(np.float32, x) or off.shape != x.shape:
         return NotImplemented
     y = np.empty(x.shape, x.dtype)

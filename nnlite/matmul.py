@@ -8,31 +8,38 @@ Each product here equals this triple loop, up to the order of additions:
                 C[i, j] += A[i, k] * B[k, j]
 
 Run as it stands, the loop is slow for two reasons. Each multiplication wants two numbers from memory, which takes many
-times as long as to multiply them. And it does one at a time, each addition waiting for the one before to end, though
-the processor could start eight others in that time, each on a whole vector of numbers. Six changes mend both, the first
-two after Goto and van de Geijn, ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
+times as long as to multiply them. And each addition waits for the one before, though the processor could start eight
+others meanwhile, each on a whole vector of numbers. Six changes mend both, the first three after Goto and van de Geijn,
+ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
 
 1. Registers: the tile. With AVX-512 the processor has 32 vector registers of 64 bytes, else 16 of 32. One holds L
    numbers: 16 float32 or 8 float64 (else 8 or 4). One instruction, fma, multiplies two vectors and adds a third. The
-   tile is 6 rows and W = 4 L columns of C (else 2 L), and keeps them in 24 registers (else 12). For one k it does
-   C += np.outer(A[:, k], B[k, :]): 4 vectors of B's row, and 6 numbers of A's column, each in all L places of a
-   vector, make 24 fma out of 10 loads. No sum waits for another or leaves its register before the last k.
-2. Cache: the block. At most 512 x 512 numbers and 512 KB of B stay in the second-level cache (1 MB here), while the
-   rows of A pass by, 6 at a time. If K is longer than a block, the first one sets C, and the others add to it.
-3. Copying, where it pays. A cache keeps a number at a place that follows from its address, the same for all that lie
-   4 KB apart. A column of a matrix with rows of 48 KB meets few places, where its numbers drive each other out. So a
-   block of B is packed: copied, panel by panel of W columns, to lie as the tile reads it. A copied number serves as
-   many multiplications as A has rows; 64 hardly pay for it. Whole rows of memory meet all places evenly: a block of
-   whole rows is read as it lies. So is A if k runs along its rows, or if it is whole rows of memory, else it is packed
-   too. With vectors of 32 bytes, where a k takes the tile 6 cycles instead of 24, all is packed.
+   tile is 6 rows and 4 L columns of C (else 2 L): 24 registers (else 12), which leaves room for 4 vectors of B and one
+   of A. For one k it does C += np.outer(A[:, k], B[k, :]): 4 vectors of B's row, and 6 numbers of A's column, each in
+   all L places of a vector, make 24 fma out of 10 loads. No sum waits for another or leaves its register before the
+   last k of a block.
+2. Cache: the block. At most 512 x 512 numbers of B, and 512 KB (else 256), stay in the second-level cache, which holds
+   1 MB here, while the rows of A pass by, 6 at a time. Where k runs on, the other blocks add to what the first one set.
+3. Packing, where it pays. A cache keeps a number at a place that follows from its address: in the first level the same
+   for all that lie 4 KB apart, at each place but a few (8). In a matrix with rows of 48 KB a column meets one place
+   only, where its numbers drive each other out. So a block of B is copied, panel by panel, each as wide as a tile, to
+   lie as the tile reads it. But a copied number serves only as many multiplications as A has rows, and 64 hardly pay
+   for it. Whole rows of memory meet all places evenly. So a block that is whole rows of B, and of tiles, is read as it
+   lies. So is A, but for rows left over from the last tile, if k runs along its rows in memory (6 still have room at
+   one place), or if a job takes those rows whole; else it is packed too. With vectors of 32 bytes a tile makes half as
+   many fma out of as many loads from A, which must then be fast: all is packed.
 4. Turning. A tile reads rows of B. Where B is given transposed, as in y = x W^T, it is C^T = W x^T that is computed:
-   the large W takes the part of A and is read as it lies, x^T is turned while it is packed, C^T when it is done.
+   the large W takes the part of A and is read as it lies, x^T is turned while it is packed, C^T when it is done. But
+   not if the rows of x, then columns, would leave too much of the last tile empty.
 5. Asking ahead. Memory answers after some hundred cycles. So with every 16 k a tile asks for 6 cache lines of what
-   comes next from afar: the next 6 rows of A, the next block of B, or the next 6 rows of C.
+   comes next from afar: if A is given transposed, the next 6 rows of C; else the next block of B, if that is read as
+   it lies; else the next 6 rows of A. To ask for what is not there, or is here, does no harm.
 6. Jobs. The longest of M, N and K is cut, into 4 jobs a thread if none gets shorter than 50 microseconds. A job is a
-   product by one thread, which waits for no other; one that the system slows down takes fewer jobs. If K is cut, each
-   part has sums of its own, M x N numbers, which are written, and read when they are added up. No two threads write to
-   the same number, and each is summed in the same order whoever does it: two runs agree to the last bit.
+   product by one thread, which waits for no other; one that the system slows down takes fewer jobs. Cutting K lets a
+   job use each number that it fetches M or N times. Its price: each part of K has sums of its own, M x N numbers, which
+   come and go with each block of k, and once more when they are added up. So K is cut into 8 parts at most, and M or N
+   into strips if more jobs are wanted. No two threads write to the same number, and each is summed in the same order,
+   whoever does it and however many they are: two runs agree to the last bit.
 
 The large products of the autoencoder, for x (n, 12288), h (n, 512), W (512, 12288) and V (12288, 512):
 
@@ -43,8 +50,7 @@ The large products of the autoencoder, for x (n, 12288), h (n, 512), W (512, 122
     dL/dW = dL/dy^T x                512, 12288, n      as it lies   packed              as it lies     columns
     dL/dV = dL/dy^T h                12288, 512, n      packed       as it lies, n<=256  as it lies     rows
 
-At n = 64 no number of W or V is copied, each of which serves 64 multiplications; those of x, h and their gradients,
-which serve 512 or more, are. Up to 5 rows times a transposed B are dot products: reading B takes longer than they do.
+Of W and V, only rows left over from the last tile are copied. Up to 5 rows times a transposed B are dot products.
 
 Reading: the loops begin in matmul, at the end, and lead by _product and _job to _tile. Small letters a, b and c are
 positions in the numbers of A, B and C, taken row by row; `row` is how many numbers one row is away from the next;
@@ -65,13 +71,14 @@ if _features is None:
     _features = binding.get_host_cpu_features().flatten()
 BYTES, VECTORS = (64, 4) if "+avx512f" in _features else (32, 2)  # of a vector, and in a row of a tile
 ROWS = 6  # of a tile
-SIDE, BLOCK = 512, 2**19  # rows or columns, and bytes, that a block of B has at most
+SIDE, BLOCK = 512, 2**13 * BYTES  # rows or columns, and bytes, that a block of B has at most
 CHUNK = 96  # rows of A that are packed, or of C^T that are turned, at a time: whole tiles and whole vectors
 PADDING = 16  # numbers after each packed row of A, so that not all begin at the same place of a cache
 AHEAD = 16  # of k between requests for what is wanted next: the float32 of a cache line
-JOBS, JOB = 4, 3_000_000  # of a thread at most, and multiplications of a job at least
-SUMS, ADDED = 2**21, 16  # numbers of all parts' sums at most, and rows that are added up at a time
-FEW, NARROW = 5, 24  # rows times a transposed B that are dot products; that are not worth turning, a tile being wider
+JOBS, JOB = 4, 3_000_000  # of a thread at most, and multiplications of a job at least, some 50 microseconds
+PARTS, SUMS = 8, 2**21  # of K at most, and numbers that the sums of all have at most
+ADDED = 16  # rows of sums that are added up at a time
+FEW, EMPTY = 5, 20  # rows of x up to which x W^T is dot products; columns of a tile that W x^T may leave empty
 DTYPES = (np.float32, np.float64)
 
 # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
@@ -103,7 +110,7 @@ class _TileModel(models.PrimitiveModel):
 
 @intrinsic
 def pointer(typing, array):
-    """To array.flat[0]. Of an array Numba counts who holds it, for which threads wait for one another."""
+    """To array.flat[0]. With every array that is handed on Numba counts who holds it: one counter, for all threads."""
 
     def generate(context, builder, signature, args):
         return context.make_array(array)(context, builder, *args).data
@@ -235,7 +242,7 @@ def prefetch(typing, X, x):
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
         function = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
         read, keep, data = word(0), word(3), word(1)
-        builder.call(function, [builder.bitcast(builder.gep(*args[:1], args[1:]), byte), read, keep, data])
+        builder.call(function, [builder.bitcast(builder.gep(args[0], [args[1]]), byte), read, keep, data])
         return context.get_dummy_value()
 
     return types.void(X, types.intp), generate
@@ -253,8 +260,7 @@ def take(typing, counter):
 
 @intrinsic
 def compile_plainly(typing):
-    """No instruction, but a wish: not to inline the function that contains it, nor to unroll its loops. That would
-    multiply the time of compilation and gain nothing."""
+    """No instruction, but a wish: not to inline the function around it nor to unroll its loops, which takes time."""
 
     def generate(context, builder, signature, args):
         for attribute in ("noinline", "optsize"):
@@ -266,7 +272,7 @@ def compile_plainly(typing):
 
 @jit
 def _tile(A, a, down, along, B, b, across, K, C, c, row, adding, wanted):
-    """C[r, q] = the sum of A[r, k] B[k, q] over k < K, or += if adding, for r < ROWS and q < W.
+    """C[r, q] = the sum of A[r, k] B[k, q] over k < K, or += if adding, for r < 6 and q < 4 L (or 2 L).
 
     A[r, k] is A[a + r * down + k * along], B[k, q] is B[b + k * across + q], C[r, q] is C[c + r * row + q].
     wanted: (pointer, position, row, step): the lines to ask for are `row` apart, and then a `step` further on.
@@ -293,7 +299,7 @@ def _tile(A, a, down, along, B, b, across, K, C, c, row, adding, wanted):
 def _move(source, target, rows, columns, L, adding=False):
     """C[c + i * row + j] = T[t + i * t_row + j] for i < rows and j < columns, or += if adding.
 
-    source: (T, t, t_row), target: (C, c, row, turned); if turned, to C[c + j * row + i]. Vectors move all but the rest.
+    source: (T, t, t_row), target: (C, c, row, turned): if turned, to C[c + j * row + i]. Vectors move what fills them.
     """
     compile_plainly()
     (T, t, t_row), (C, c, row, turned) = source, target
@@ -317,63 +323,63 @@ def _move(source, target, rows, columns, L, adding=False):
 
 
 @jit
-def _job(left, right, target, adding, job, shape, panels, block, table):
+def _job(left, right, target, adding, job, shape, packed_a, packed_b, table):
     """C = A B, or += if adding, within the limits of a job, by one thread.
 
     left: (A, a_i, a_k), where A[i * a_i + k * a_k] is in row i and column k; so right, (B, b_k, b_j). target: (C, row,
     turned), where C[c0 + i * row + j], or turned C[c0 + j * row + i], is in row i and column j. job: one of plan().
-    shape: ROWS, L, and the rows and columns of a block of B. panels, block, table: room for what is packed of A and of
-    B, and for tiles that do not go to C as they are.
+    shape: L, and the rows and columns of a block of B. packed_a, packed_b, table: room for what is packed, and for
+    tiles that do not go to C as they are.
     """
     compile_plainly()
     (A, a_i, a_k), (B, b_k, b_j), (C, row, turned) = left, right, target
     i0, i1, j0, j1, k0, k1, c0 = job[0], job[1], job[2], job[3], job[4], job[5], job[6]
-    height, L, deep, wide = shape
-    W = VECTORS * L
+    L, deep, wide = shape
+    width = VECTORS * L  # of a tile
     a_lies = VECTORS == 4 and (a_k == 1 or i1 - i0 == a_k)
     for n0 in range(j0, j1, wide):
         n1 = min(j1, n0 + wide)
-        b_lies = VECTORS == 4 and b_j == 1 and n1 - n0 == b_k and b_k % W == 0
+        b_lies = VECTORS == 4 and b_j == 1 and n1 - n0 == b_k and b_k % width == 0  # no tile reads beyond
         for k in range(k0, k1, deep):
             K = min(deep, k1 - k)
             plus, asked = adding or k > k0, 0
             if not b_lies:
-                for j in range(n0, n1, W):
-                    rows, columns = (K, min(W, n1 - j)) if b_j == 1 else (min(W, n1 - j), K)
-                    panel = block, (j - n0) * K, W, b_j != 1
+                for j in range(n0, n1, width):
+                    rows, columns = (K, min(width, n1 - j)) if b_j == 1 else (min(width, n1 - j), K)  # of B in memory
+                    panel = packed_b, (j - n0) * K, width, b_j != 1
                     _move((B, k * b_k + j * b_j, max(b_k, b_j)), panel, rows, columns, L)
             for m0 in range(i0, i1, CHUNK):
                 m1 = min(i1, m0 + CHUNK)
-                packed = m1 - (m1 - m0) % height if a_lies else m0  # from this row on
-                rows, columns = (m1 - packed, K) if a_k == 1 else (K, m1 - packed)
-                panel = panels, (packed - m0) * (K + PADDING), K + PADDING, a_k != 1
-                _move((A, packed * a_i + k * a_k, max(a_i, a_k)), panel, rows, columns, L)
-                for i in range(m0, m1, height):
-                    if i < packed:
+                first = m1 - (m1 - m0) % ROWS if a_lies else m0  # row to be packed: no tile reads beyond m1
+                rows, columns = (m1 - first, K) if a_k == 1 else (K, m1 - first)  # of A in memory
+                panel = packed_a, (first - m0) * (K + PADDING), K + PADDING, a_k != 1
+                _move((A, first * a_i + k * a_k, max(a_i, a_k)), panel, rows, columns, L)
+                for i in range(m0, m1, ROWS):
+                    if i < first:
                         X, x, x_i, x_k = A, i * a_i + k * a_k, a_i, a_k
                     else:
-                        X, x, x_i, x_k = panels, (i - m0) * (K + PADDING), K + PADDING, 1
-                    for j in range(n0, n1, W):
+                        X, x, x_i, x_k = packed_a, (i - m0) * (K + PADDING), K + PADDING, 1
+                    for j in range(n0, n1, width):
                         if b_lies:
                             Y, y, y_k = B, k * b_k + j, b_k
                         else:
-                            Y, y, y_k = block, (j - n0) * K, W
+                            Y, y, y_k = packed_b, (j - n0) * K, width
                         c = c0 + i * row + j
                         if a_k != 1:
-                            wanted = C, c + height * row, row, W * AHEAD // K
+                            wanted = C, c + ROWS * row, row, width * AHEAD // K
                         elif b_lies:
-                            wanted = B, (k + K + min(asked // b_k, K)) * b_k, AHEAD, height * AHEAD
-                            asked += K * height
+                            wanted = B, (k + K) * b_k + min(asked, K * b_k), AHEAD, ROWS * AHEAD
+                            asked += K // AHEAD * ROWS * AHEAD  # numbers of the next block that this tile asks for
                         else:
-                            wanted = A, (i + height) * a_i + k, a_i, AHEAD
-                        whole = not turned and i + height <= m1 and j + W <= n1
+                            wanted = A, (i + ROWS) * a_i + k, a_i, AHEAD
+                        whole = not turned and i + ROWS <= m1 and j + width <= n1
                         if whole:
                             T, t, t_row = C, c, row
                         else:
                             T, t, t_row = table, (i - m0) * wide + j - n0, wide
                         _tile(X, x, x_i, x_k, Y, y, y_k, K, T, t, t_row, plus and whole, wanted)
                         if not (turned or whole):
-                            _move((T, t, wide), (C, c, row, turned), min(height, m1 - i), min(W, n1 - j), L, plus)
+                            _move((T, t, wide), (C, c, row, turned), min(ROWS, m1 - i), min(width, n1 - j), L, plus)
                 if turned:
                     _move((table, 0, wide), (C, c0 + n0 * row + m0, row, turned), m1 - m0, n1 - n0, L, plus)
 
@@ -390,22 +396,23 @@ def _add_up(n, sums, parts, M, N, L, target, adding):
 
 
 @jit_parallel
-def _product(left, right, target, adding, M, N, parts, jobs, shape, sums, panels, blocks, tables, counter):
+def _product(left, right, target, adding, M, N, parts, jobs, shape, sums, packed_a, packed_b, tables, counter):
     """C = A B, or += if adding. Each thread takes a job, until none is left, and then some rows to add up."""
     (A, a_i, a_k), (B, b_k, b_j), (C, row, turned) = left, right, target
     for adding_up in range(min(parts, 2)):
         counter[0] = 0
         tasks = -(-M // ADDED) if adding_up else len(jobs)
-        # a prange ends when all threads have: nothing is added up that is not done yet
-        for t in numba.prange(len(panels)):
+        # a prange ends when all threads have: nothing is added up before it is done
+        for t in numba.prange(len(tables)):
             left, right, result = (pointer(A), a_i, a_k), (pointer(B), b_k, b_j), (pointer(C), row, turned)
-            own = pointer(panels[t]), pointer(blocks[t]), pointer(tables[t])
+            own = pointer(packed_a[t]), pointer(packed_b[t]), pointer(tables[t])
             n = take(pointer(counter))
             while n < tasks:
                 if adding_up:
-                    _add_up(n, pointer(sums), parts, M, N, shape[1], result, adding)
+                    _add_up(n, pointer(sums), parts, M, N, shape[0], result, adding)
                 elif parts > 1:
-                    _job(left, right, (pointer(sums), N, False), adding_up > 0, jobs[n], shape, *own)
+                    no = adding_up > 0  # for the constant False Numba would compile another _job
+                    _job(left, right, (pointer(sums), N, False), no, jobs[n], shape, *own)
                 else:
                     _job(left, right, result, adding, jobs[n], shape, *own)
                 n = take(pointer(counter))
@@ -423,26 +430,23 @@ def _few_rows(A, B, C, M, N, K, adding):
             C[m * N + n] = total
 
 
-@functools.cache
+@functools.lru_cache
 def plan(M, N, K, L, b_rows, threads):
     """How a product is computed: (jobs, parts, deep, wide).
 
     jobs: (n, 7), the limits of each in M, N and K, and where its C begins, since each of the `parts` of K has its own.
-    deep, wide: rows and columns of a block of B.
+    deep, wide: rows and columns of a block of B. b_rows: whether rows of B are rows in memory.
     """
-    W, wanted = VECTORS * L, min(max(1, M * N * K // JOB), JOBS * threads)
-    parts = max(1, min(wanted, K // (8 * AHEAD), SUMS // (M * N))) if K > max(M, N) else 1
-    strips, numbers = -(-wanted // parts), BLOCK // BYTES * L
-    rows, columns = (_cut(M, strips, ROWS), [(0, N)]) if M >= N else ([(0, M)], _cut(N, strips, W))
-    ks = _cut(K, parts, AHEAD)
-    each = -(-len(ks) // threads)  # with parts in this order, most often a thread goes on at what it has asked for
-    order = [part for first in range(each) for part in range(first, len(ks), each)]
-    jobs = [(*i, *j, *ks[part], part * M * N) for part in order for i in rows for j in columns]
-    deep, wide = min(K, SIDE), min(-(-N // W) * W, SIDE)
+    width, most = VECTORS * L, max(1, M * N * K // JOB)
+    ks = _cut(K, max(1, min(PARTS, most, K // SIDE, SUMS // (M * N))) if K > max(M, N) else 1, AHEAD)
+    strips, numbers = -(-min(most, JOBS * threads) // len(ks)), BLOCK // BYTES * L
+    rows, columns = (_cut(M, strips, ROWS), [(0, N)]) if M >= N else ([(0, M)], _cut(N, strips, width))
+    jobs = [(*i, *j, *k, part * M * N) for part, k in enumerate(ks) for i in rows for j in columns]
+    deep, wide = min(K, SIDE), min(-(-N // width) * width, SIDE)
     if len(ks) > 1 and b_rows:  # rather wide, to be read as it lies
         deep = min(deep, numbers // wide)
     else:  # rather deep, to write C once
-        wide = min(wide, numbers // deep // W * W)
+        wide = min(wide, numbers // deep // width * width)
     return np.array(jobs), len(ks), deep, wide
 
 
@@ -456,7 +460,7 @@ _scratch = {}  # by dtype, made once and kept: the system hands out new memory s
 
 
 def _scratch_of(dtype, numbers):
-    """_product's sums, of at least so many numbers, and for each thread panels, a block, and a table."""
+    """What _product wants: sums, of at least so many numbers, room for each thread, and a counter."""
     if dtype not in _scratch:
         sizes = CHUNK * (SIDE + PADDING), BLOCK // dtype.itemsize, CHUNK * SIDE
         own = [np.empty((numba.config.NUMBA_NUM_THREADS, size), dtype) for size in sizes]
@@ -489,14 +493,14 @@ def matmul(a, b, out=None, add=False):
         _few_rows(A, B, C, M, N, K, add)
         return out
     left, right, target = (A, a_i, a_k), (B, b_k, b_j), (C, N, False)
-    if b_j != 1 and (a_k != 1 or M > NARROW):  # C^T = B^T A^T
-        left, right, target, M, N = (B, b_j, b_k), (A, a_k, a_i), (C, N, True), N, M
     L, threads = BYTES // out.itemsize, numba.get_num_threads()
+    if b_j != 1 and (a_k != 1 or -M % (VECTORS * L) <= EMPTY):  # C^T = B^T A^T
+        left, right, target, M, N = (B, b_j, b_k), (A, a_k, a_i), (C, N, True), N, M
     jobs, parts, deep, wide = plan(M, N, K, L, right[2] == 1, threads)
     sums, *own = _scratch_of(out.dtype, parts * M * N if parts > 1 else 0)
     numba.set_num_threads(min(threads, len(jobs)))
     try:
-        _product(left, right, target, add, M, N, parts, jobs, (ROWS, L, deep, wide), sums, *own)
+        _product(left, right, target, add, M, N, parts, jobs, (L, deep, wide), sums, *own)
     finally:
         numba.set_num_threads(threads)
     return out

@@ -13,7 +13,7 @@ from autoencoders.images import take_levels
 from nnlite import Adam, Parameter, backend, mse_loss, use_backend
 from nnlite.backend import current_backend
 from nnlite.fused import CHUNK
-from nnlite.layers import matmul, tanh_and_slope
+from nnlite.layers import matmul, tanh_and_slope, zero_where
 
 
 def on_both_backends(function, *arguments):
@@ -152,6 +152,16 @@ def test_tanh_of_any_shape_is_numpys(rng, shape):
     x = rng.standard_normal(shape).astype(np.float32)
     for ours, expected in zip(*on_both_backends(tanh_and_slope, np.asarray(x))):
         assert ours.shape == expected.shape == shape and np.allclose(ours, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (0, 3), (3, 5)])
+def test_zero_where_is_numpys_and_keeps_nan(rng, shape, dtype):
+    x = np.asarray(rng.choice([np.nan, np.inf, -np.inf, -0.0, 1.5, -2.5], shape), dtype)
+    off = rng.random(shape) < 0.5
+    ours, expected = on_both_backends(zero_where, off, x)
+    assert ours.dtype == dtype and ours.shape == shape and np.array_equal(ours, expected, equal_nan=True)
+    assert np.array_equal(np.signbit(ours), np.signbit(expected))
 
 
 @pytest.mark.parametrize("order", "CF")

@@ -541,10 +541,12 @@ def test_the_benchmarks_tables_show_the_fastest_and_medians_of_ratios():
         ["100.0; 200.0, 2.00 (1.00 to 4.00)"],
     ]
     assert [cells for name, *cells in rows if name == "dL/dW = dL/dy^T x"] == [
-        ["100.0, 50%, 1.00; 2.00 (2.00 to 2.00)"],
+        ["100.0, 50%, 1.00"],
+        ["2.00 (2.00 to 2.00)"],
         ["2 / 1"],
     ]
-    assert ["their sum", "500.0, 50%, 1.00; 1.20 (1.20 to 1.20)"] in rows and ["their sum", "10 / 5"] in rows
+    sums = [cells for name, *cells in rows if name == "their sum"]
+    assert sums == [["500.0, 50%, 1.00"], ["1.20 (1.20 to 1.20)"], ["10 / 5"]]
     assert ["bound / nnlite", "50%"] in rows and ["nnlite / its train()", "1.00 (0.50 to 1.00)"] in rows
 
 

@@ -1,4 +1,6 @@
-import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,8 +20,11 @@ def test_a_contender_that_has_died_ends_the_program_with_one_line(tmp_path, caps
 
 
 def test_where_its_path_has_a_space_python_is_called_by_one_that_has_none(tmp_path, monkeypatch):
-    (tmp_path / "with a space").mkdir()
-    monkeypatch.setattr(race.sys, "prefix", f"{tmp_path}/with a space")
-    monkeypatch.setattr(race.sys, "executable", f"{tmp_path}/with a space/bin/python")
-    assert race._python(tmp_path) == race._python(tmp_path) == f"{tmp_path}/venv/bin/python"
-    assert os.readlink(tmp_path / "venv") == race.sys.prefix
+    spaced = tmp_path / "with a space"
+    spaced.symlink_to(sys.prefix)
+    python = spaced / Path(sys.executable).relative_to(sys.prefix)
+    monkeypatch.setattr(race.sys, "prefix", str(spaced))
+    monkeypatch.setattr(race.sys, "executable", str(python))
+    for _ in range(2):
+        assert race._python(tmp_path) == str(tmp_path / "venv" / python.relative_to(spaced))
+        subprocess.run([race._python(tmp_path), "-c", "import numpy"], check=True)
