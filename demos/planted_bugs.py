@@ -81,7 +81,7 @@ WEIGHT = linear, Linear, "backward", "self.weight.add_matmul_to_grad(grad_output
 BIAS = linear, Linear, "backward", "self.bias.grad += grad_output.sum(axis=0)"
 SLOPE = tanh, layers, "tanh_and_slope", "return y, 1 - y * y"
 TANH = tanh, Tanh, "backward", "return np.asarray(grad_output, slope.dtype) * slope"
-RELU = relu, ReLU, "backward", "return np.where(off, 0, grad_output)"
+RELU = relu, ReLU, "backward", "return zero_where(off, grad_output)"
 MSE = mse, losses, "mse_loss", "return np.mean(difference * difference), 2 / difference.size * difference"
 
 BUGS = {
@@ -106,7 +106,7 @@ BUGS = {
     "Float32Inside": Bug(*TANH, "return np.float32(grad_output * slope)"),
     "MaskOfUpstream": Bug(*RELU, "return np.where(grad_output <= 0, 0, grad_output)"),
     "WritesToUpstream": Bug(*RELU, "return np.multiply(grad_output, ~off, out=grad_output)"),
-    "WritesToInput": Bug(relu, ReLU, "forward", "return np.where(off, 0, x)", "return np.maximum(x, 0, out=x)"),
+    "WritesToInput": Bug(relu, ReLU, "forward", "return zero_where(off, x)", "return np.maximum(x, 0, out=x)"),
     "SumForMean": Bug(*MSE, "return np.mean(difference * difference), 2 * difference"),
     "HalfForgotten": Bug(*MSE, "return np.mean(difference * difference), difference / difference.size"),
     "RowSizeTwice": Bug(*MSE, "return np.sum(difference**2) / len(difference), 2 / difference.size * difference"),

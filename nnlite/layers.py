@@ -235,7 +235,7 @@ class ReLU(Layer):
         """
         off = self._from_forward()
         self._check_grad_output(grad_output, off.shape)
-        return zero_where(off, np.asarray(grad_output)) if input_grad else None
+        return zero_where(off, grad_output) if input_grad else None
 
 
 def tanh_and_slope(x):
