@@ -56,8 +56,8 @@ NOT_KEPT = """Tried while it was written, and not kept (AVX-512, the fastest of 
 | blocks of 128, 256, 1024 and 2048 columns | dL/dW and dL/dV up to 4% slower at batch 64 |
 | 1 row of sums added up at a time instead of 16 | dL/dh 3% slower at batch 64 |
 
-Four jobs a thread instead of one gain nothing on two cores that do nothing else; they are for cores of which one is held
-up. "vectors of 32 bytes" is what a processor without AVX-512 would run, but on one that has it.
+Four jobs a thread instead of one gain nothing on two cores that do nothing else; they are for cores of which one is
+held up. "vectors of 32 bytes" is what a processor without AVX-512 would run, but on one that has it.
 
 And kept, though no change of a line can take it away: to hand pointers instead of arrays from function to function took
 dL/dW at batch 64 from 4.5 to 3.9 ms on two threads. Numba counts who holds an array, and the threads waited for one
