@@ -50,10 +50,7 @@ def main(argv=None):
     settings.make_folder(options)
     with settings.one_line_of_errors(options.prog), tempfile.TemporaryDirectory() as folder:
         results = measure(options, Path(folder))
-        fastest = {
-            batch: {name: min(t["fastest"]) for name, t in times.items()} for batch, times in results["step"].items()
-        }
-        save_figure(options, "benchmark.png", benchmark_figure(fastest, results["bound"]))
+        save_figure(options, "benchmark.png", benchmark_figure(_fastest(results["step"]), results["bound"]))
         save_results(options, "benchmark", "Speed", results, parts(results))
 
 
@@ -116,13 +113,13 @@ def parts(results):
     versioned = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     heads = ["", *(f"batch {batch}" for batch in step)]
 
-    fastest = {batch: {name: 1e3 * min(times[name]["fastest"]) for name in names} for batch, times in step.items()}
-    rows = [[name, *(f"{t[name]:.1f}, {t[base] / t[name]:.2f}" for t in fastest.values())] for name in names]
+    fastest = _fastest(step)
+    rows = [[name, *(f"{1e3 * t[name]:.1f}, {t[base] / t[name]:.2f}" for t in fastest.values())] for name in names]
     if peers := [name for name in names if name in PEERS]:
         best = {batch: min(peers, key=t.get) for batch, t in fastest.items()}
         rows.append(["fastest peer / nnlite", *(f"{t[best[b]] / t[OURS]:.2f} {best[b]}" for b, t in fastest.items())])
     rows.append(["bound", *(f"{1e3 * bound:.1f}" for bound in results["bound"].values())])
-    rows.append(["bound / nnlite", *(f"{1e3 * results['bound'][b] / t[OURS]:.0%}" for b, t in fastest.items())])
+    rows.append(["bound / nnlite", *(f"{results['bound'][b] / t[OURS]:.0%}" for b, t in fastest.items())])
     trained = [_ratio(times[OURS]["median"], times["nnlite, train()"]["median"]) for times in step.values()]
     said = [
         f"{results['machine']}, {results['threads']} in use; {versioned}.",
@@ -141,7 +138,7 @@ def parts(results):
         "for their weights, the fastest of all rounds: milliseconds, the share of those multiplications and additions "
         "a second, and how many times as fast as OpenBLAS, by which NumPy multiplies:",
         Table(
-            heads, list(zip((*PRODUCTS, "their sum"), *(_fastest(products[b], b, limits["flops"]) for b in products)))
+            heads, list(zip((*PRODUCTS, "their sum"), *(_products(products[b], b, limits["flops"]) for b in products)))
         ),
         "How many times as fast as OpenBLAS by the medians of a round: the median, the lowest and the highest:",
         Table(heads, list(zip((*PRODUCTS, "their sum"), *map(_medians, products.values())))),
@@ -163,13 +160,18 @@ def parts(results):
     ]
 
 
+def _fastest(by_batch):
+    """{batch: {contender: seconds}}, of all rounds."""
+    return {batch: {name: min(t["fastest"]) for name, t in times.items()} for batch, times in by_batch.items()}
+
+
 def _ratio(times, faster):
     """How many times as fast: the median of the rounds (the lowest to the highest)."""
     ratios = np.divide(times, faster)
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def _fastest(times, batch, flops):
+def _products(times, batch, flops):
     """A cell for each of the five products, and for their sum."""
     least = 2 * batch * np.prod(FCN_SIZES[0]) / flops * np.array([1, 1, 1, 1, 1, 5])  # seconds
     ours, naive = (_with_sum(times[name]["fastest"]).min(axis=1) for name in (OURS, NAIVE))
@@ -195,13 +197,9 @@ def _traffic_rows(traffic):
 
 def _slower(step, streams):
     """A row a contender: milliseconds while another process streams, and how many times as long as without."""
+    pairs = list(zip(_fastest(step).values(), _fastest(streams).values()))
     names = next(iter(streams.values()))
-
-    def cell(batch, name):
-        quiet, busy = (min(times[batch][name]["fastest"]) for times in (step, streams))
-        return f"{1e3 * busy:.1f}, {busy / quiet:.2f}"
-
-    return [[name, *(cell(batch, name) for batch in step)] for name in names]
+    return [[name, *(f"{1e3 * b[name]:.1f}, {b[name] / q[name]:.2f}" for q, b in pairs)] for name in names]
 
 
 def _rows(by_batch, base, fastest=False):

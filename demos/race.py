@@ -6,6 +6,7 @@ times in seconds.
 """
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -25,6 +26,14 @@ PAUSE = 0.12  # seconds; OpenBLAS's threads wait awake for 107 ms, in which they
 TURN = 0.3  # seconds of each turn that count, about
 WARM_UP = 8  # runs of each turn that do not count: threads wake, and train() gets the memory of its new model
 PRODUCTS = ("y = x W^T", "dL/dW = dL/dy^T x", "y = h V^T", "dL/dV = dL/dy^T h", "dL/dh = dL/dy V")
+
+
+def operands(batch):
+    """The factors of PRODUCTS: x and h are the inputs of the first and the last layer, W and V their weights."""
+    rng = np.random.default_rng(0)
+    shapes = (batch, 12288), (batch, 12288), (512, 12288), (12288, 512), (batch, 512)
+    x, grad_y, W, V, h = (rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
+    return (x, W.T), (h.T, x), (h, V.T), (grad_y.T, h), (grad_y, V)
 
 
 class Race:
@@ -117,22 +126,12 @@ class Worker:
         return timeit.repeat(lambda: self._reconstruct(x), number=1, repeat=times)
 
     def products(self, batch, times):
-        """`times` lists of the times of the five large products of a step: PRODUCTS.
-
-        x and h are the inputs of the first and the last layer, W and V their weights.
-        """
-        multiply, rng = np.matmul if self._name == NAIVE else matmul, np.random.default_rng(0)
-        outer, first, last, hidden = (batch, 12288), (512, 12288), (12288, 512), (batch, 512)
-        shapes = (outer, outer, first, last, first, last, hidden)
-        x, grad_y, W, V, grad_W, grad_V, h = (rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
-        products = (
-            lambda: multiply(x, W.T),
-            lambda: multiply(h.T, x, out=grad_W),
-            lambda: multiply(h, V.T),
-            lambda: multiply(grad_y.T, h, out=grad_V),
-            lambda: multiply(grad_y, V),
-        )
-        return np.transpose([timeit.repeat(product, number=1, repeat=times) for product in products]).tolist()
+        """`times` lists of the times of PRODUCTS; the gradients of weights are written where they were before."""
+        multiply, found = np.matmul if self._name == NAIVE else matmul, []
+        for name, (a, b) in zip(PRODUCTS, operands(batch)):
+            out = multiply(a, b) if name.startswith(("dL/dW", "dL/dV")) else None
+            found.append(timeit.repeat(functools.partial(multiply, a, b, out=out), number=1, repeat=times))
+        return np.transpose(found).tolist()
 
     def limits(self):
         from demos import roofline

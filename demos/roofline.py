@@ -27,6 +27,18 @@ def bandwidth():
     return 2 * numbers.nbytes / _fastest(_add_one, numbers)
 
 
+def computed_as(batch):
+    """(M, N, K, b_rows) of race.PRODUCTS as matmul.py computes them, for plan(): see the table in its opening."""
+    n, hidden, pixels = batch, 512, 12288
+    return [
+        (hidden, n, pixels, False),
+        (hidden, pixels, n, True),
+        (pixels, n, hidden, False),
+        (pixels, hidden, n, True),
+        (n, hidden, pixels, True),
+    ]
+
+
 def traffic(batch, threads):
     """Bytes that pass the second-level cache, [(must, does), ...] for race.PRODUCTS, counted from matmul.py's loops.
 
@@ -34,15 +46,8 @@ def traffic(batch, threads):
     for each strip of rows, and C for each block of k. The sums of a part come and go with each block if they are larger
     than half a megabyte, and else once, and come once more to be added up. For batches of whole tiles.
     """
-    n, hidden, pixels = batch, 512, 12288
     found = []
-    for M, N, K, b_rows in (  # as matmul.py computes them
-        (hidden, n, pixels, False),
-        (hidden, pixels, n, True),
-        (pixels, n, hidden, False),
-        (pixels, hidden, n, True),
-        (n, hidden, pixels, True),
-    ):
+    for M, N, K, b_rows in computed_as(batch):
         jobs, parts, deep, wide = plan(M, N, K, BYTES // 4, b_rows, threads)
         i, j, k = (jobs[:, 1:6:2] - jobs[:, 0:6:2]).T
         visits = -(-k // deep) if parts == 1 or M * N > 2**17 else 1

@@ -14,7 +14,7 @@ import numpy as np
 import nnlite.matmul
 from demos.environment import processor
 from demos.output import Table, markdown
-from demos.race import PRODUCTS
+from demos.race import PRODUCTS, operands
 from demos.roofline import peak_flops
 
 SOURCE = Path(nnlite.matmul.__file__).read_text()
@@ -75,15 +75,6 @@ def changed(changes):
     return variant.matmul
 
 
-def products(batch):
-    """The operands and the result of each of PRODUCTS."""
-    rng = np.random.default_rng(0)
-    shapes = (batch, 12288), (batch, 12288), (512, 12288), (12288, 512), (batch, 512)
-    x, grad_y, W, V, h = (rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
-    pairs = (x, W.T), (h.T, x), (h, V.T), (grad_y.T, h), (grad_y, V)
-    return [(a, b, np.empty((a.shape[0], b.shape[1]), np.float32)) for a, b in pairs]
-
-
 def race(functions, arguments):
     """The fastest seconds of each function, which take turns."""
     fastest = dict.fromkeys(functions, np.inf)
@@ -103,7 +94,7 @@ def main():
     functions = {name: changed(changes) for name, changes in TRICKS.items()}
     parts = [f"{processor()}; {peak_flops() / 1e9:.0f} billion float32 operations a second at most."]
     for batch in parser.parse_args().batch_sizes:
-        times = [race(functions, arguments) for arguments in products(batch)]
+        times = [race(functions, (a, b, a @ b)) for a, b in operands(batch)]
         rows = []
         for name in functions:
             own = [each[name] for each in times]

@@ -1,6 +1,7 @@
 """The products: equal to NumPy's within the rounding of K additions, for every shape, memory order and thread count."""
 
 import contextlib
+import itertools
 import os
 import platform
 import subprocess
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnlite.matmul as module
+from demos.roofline import computed_as
 from nnlite.matmul import BYTES, CHUNK, FEW, JOB, JOBS, ROWS, SIDE, matmul, plan
 
 SIZES = st.integers(1, 70)
@@ -77,6 +79,7 @@ def test_a_product_is_numpys_and_stays_within_its_arrays(threads, dtype, M, N, K
         numba.set_num_threads(before)
 
 
+BOTH_ORDERS = list(itertools.product(("rows", "columns"), repeat=2))
 EDGES = [
     (FEW, SIDE + 1, 100),
     (FEW + 1, 17, SIDE),
@@ -88,14 +91,14 @@ EDGES = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("orders", [("rows", "rows"), ("rows", "columns"), ("columns", "rows"), ("columns", "columns")])
+@pytest.mark.parametrize("orders", BOTH_ORDERS)
 @pytest.mark.parametrize("shape", EDGES)
 def test_products_at_the_edges_of_blocks_and_chunks(shape, orders, dtype):
     check(*shape, dtype, *orders)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("orders", [("rows", "rows"), ("rows", "columns"), ("columns", "rows"), ("columns", "columns")])
+@pytest.mark.parametrize("orders", BOTH_ORDERS)
 @pytest.mark.parametrize("shape", [(64, 128, 9000), (70, 90, 2000), (1000, 70, 90), (90, 1000, 70), (33, 128, 700)])
 def test_products_in_many_jobs(shape, orders, dtype):
     with many_jobs():
@@ -106,16 +109,11 @@ THREADS = (1, 2, 3, 4, 8, 16)
 BATCHES = (64, 128, 256, 512)
 
 
-def large_products(batch):
-    """The rows, columns and k of the large products of a step, as they are computed: see the table in matmul.py."""
-    return [(512, batch, 12288), (12288, batch, 512), (batch, 512, 12288), (512, 12288, batch), (12288, 512, batch)]
-
-
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("batch", BATCHES)
 def test_each_large_product_is_cut_into_4_jobs_a_thread_none_too_small(batch, threads):
-    for shape in large_products(batch):
-        jobs, *_ = plan(*shape, BYTES // 4, True, threads)
+    for *shape, b_rows in computed_as(batch):
+        jobs, *_ = plan(*shape, BYTES // 4, b_rows, threads)
         sizes = np.prod(jobs[:, 1:6:2] - jobs[:, 0:6:2], axis=1)
         assert len(jobs) >= JOBS * threads
         assert sizes.min() >= JOB and sizes.sum() == np.prod(shape)
