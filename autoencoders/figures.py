@@ -28,7 +28,7 @@ def reconstruction_figure(originals, reconstructions, errors):
     return axes[0, 0].figure
 
 
-def contact_sheet_figure(originals, reconstructions, columns=8):
+def reconstruction_sheet_figure(originals, reconstructions, columns=8):
     """Many originals to the left, and in the same places to the right their reconstructions."""
     title = f"{len(originals)} validation images, and to the right\nwhat the decoder makes of their codes"
     rows = []
@@ -39,6 +39,15 @@ def contact_sheet_figure(originals, reconstructions, columns=8):
     axes = _picture_grid(title, rows, zoom=1, left=MARGIN)
     for axis in axes.flat:
         axis.set_axis_off()  # no frames
+    return axes[0, 0].figure
+
+
+def contact_sheet_figure(title, images, captions, columns=8):
+    """Images, and under each its caption, a text of at most three lines."""
+    rows = [("", images[start : start + columns]) for start in range(0, len(images), columns)]
+    axes = _picture_grid(title, rows, zoom=2, left=MARGIN, foot=3 * LINE)
+    for axis, caption in zip(axes.flat, captions):
+        axis.set_xlabel(caption, fontsize=7, labelpad=2)
     return axes[0, 0].figure
 
 

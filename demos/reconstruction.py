@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autoencoders.figures import contact_sheet_figure, learning_curve_figure, reconstruction_figure
+from autoencoders.figures import learning_curve_figure, reconstruction_figure, reconstruction_sheet_figure
 from autoencoders.images import to_features, to_pixels
 from autoencoders.training import reconstruction_errors
 from demos import settings
@@ -38,7 +38,7 @@ def run(options, training_set, validation_set):
     baselines = {f"PCA, {components} components": pca_error, "mean image": mean_error}
     first = reconstruction_figure(originals[:SHOWN], reconstructions[:SHOWN], errors[:SHOWN])
     save_figure(options, "reconstruction.png", first)
-    save_figure(options, "contact_sheet.png", contact_sheet_figure(originals, reconstructions))
+    save_figure(options, "reconstruction_sheet.png", reconstruction_sheet_figure(originals, reconstructions))
     save_figure(options, "learning_curve.png", learning_curve_figure(history, baselines))
     save_results(options, "reconstruction", "Reconstruction", results, parts(results))
 

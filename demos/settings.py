@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from autoencoders import Interrupted, load_images
-from autoencoders.images import EMBEDDED_COUNT, unreadable_files
+from autoencoders.images import EMBEDDED_COUNT
 from nnlite.backend import current_backend
 
 EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 24, 5, 1000
@@ -47,8 +47,9 @@ _OF_ALL = (
     ("--seed", _SEED, "seed of all random numbers (default: %(default)s)"),
     ("--quiet", FLAG, "print results and errors alone"),
 )
+DATA = "--data", _PATH, "images: a folder or .zip of pictures, .npy, or .npz[:NAME] (default: embedded faces)"
 _OF_TRAINING = (
-    ("--data", _PATH, "images: a folder of pictures, or .npy, uint8 (N, 64, 64, 3) (default: embedded faces)"),
+    DATA,
     ("--validation", _PATH, "images to validate on (default: a tenth of the data, never trained on)"),
     ("--epochs", COUNT, f"passes over the images (default: {EPOCHS})"),
     ("--batch-size", COUNT | {"default": 64}, "images in a step (default: %(default)s)"),
@@ -158,12 +159,20 @@ def _open_images(options):
         fail(options.prog, f"{validation.name}: found 1 image to validate on, wanted at least 2, for standard errors")
     for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
         say(options, f"{heading:10}{images.name}: {len(images)} to {use} on")
-        if images.unreadable and (use == "train" or options.validation is not None):
-            say(options, f"          without {unreadable_files(images.unreadable)}")
+        if use == "train" or options.validation is not None:
+            tell_origin(options, images)
+    if shared := validation.shared_with(training):
+        say(options, f"          {shared} of the images to validate on are also trained on")
     steps = math.ceil(len(training) / options.batch_size)
     epochs = f"epochs: {options.epochs}, of {steps} steps; batch size {options.batch_size}; seed {options.seed}"
     say(options, f"training  {epochs}\nbackend   {options.backend}\noutput    {options.out}\n")
     return training, validation
+
+
+def tell_origin(options, images):
+    """Tell how the values of images were understood, and what was left out."""
+    for note in images.origin.notes:
+        say(options, f"{'':10}{note}")
 
 
 def _load(options):

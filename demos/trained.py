@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import autoencoders
 import nnlite
 from autoencoders import VAE, Checkpoint, CheckpointError, FCNAutoencoder, History, gaussian_noise, train
 from autoencoders.checkpoint import checksum
+from autoencoders.folders import list_folder
+from autoencoders.sources import split_key
 from demos import settings
 from demos.output import save_text
 from demos.settings import say
@@ -19,7 +22,8 @@ from nnlite.serialization import MAX_TEXT, delete_abandoned, is_temporary, open_
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
 _SOURCE = [*sorted(Path(nnlite.__file__).parent.glob("*.py")), Path(__file__), Path(settings.__file__)]
-for _name in ("faces", "fcn", "images", "noise", "training", "vae"):
+_NAMES = "arrays decoded faces fcn folders images noise pictures sources training vae"
+for _name in _NAMES.split():
     _SOURCE.append(Path(autoencoders.__file__).with_name(f"{_name}.py"))
 SOURCE = hashlib.sha256(b"".join(file.read_bytes() for file in _SOURCE)).hexdigest()
 
@@ -136,10 +140,7 @@ def _settings(options, training_set, validation_set, model, extra):
 def _state(path):
     if path is None:
         return "embedded faces"
-    path = Path(path)
-    files = [
-        (str(file), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in (path, *sorted(path.rglob("*")))
-        if file.exists()
-    ]
-    return [str(path.resolve()), hashlib.sha256(repr(files).encode()).hexdigest()]
+    file, _ = split_key(path)
+    files = list_folder(file)[0] if os.path.isdir(file) else [file]
+    states = [(each, os.stat(each).st_size, os.stat(each).st_mtime_ns) for each in files]
+    return [os.path.realpath(path), hashlib.sha256(repr(states).encode()).hexdigest()]

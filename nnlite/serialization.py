@@ -118,6 +118,42 @@ def open_file(path):
     return open(path, "rb")
 
 
+def map_npy(path):
+    """The array of a .npy file, mapped and not read. Raises ValueError, naming the file, if it is none of numbers."""
+    with open_file(path) as file:
+        try:
+            return map_array(file)
+        except Exception as error:  # a damaged header raises almost anything: it is parsed as Python
+            raise ValueError(f"{path}: found no complete array of numbers, wanted a .npy file ({error})") from None
+
+
+def map_array(file):
+    """The array of the .npy file that `file` is at the beginning of, mapped."""
+    header = read_header(file)
+    if header.dtype.hasobject:
+        raise ValueError("found Python objects")
+    if header.file_size > os.fstat(file.fileno()).st_size:
+        raise ValueError("found less data than its header says")
+    order = "F" if header.fortran_order else "C"
+    if 0 in header.shape:  # of which there is nothing to map
+        return np.empty(header.shape, header.dtype, order)
+    return np.memmap(file, header.dtype, "r", header.size, header.shape, order)
+
+
+@contextlib.contextmanager
+def open_zip(path):
+    """The ZipFile of a path. Raises ValueError, naming it, if it is none."""
+    with open_file(path) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except Exception as error:  # damaged bytes raise almost anything in zipfile
+            if is_temporary(error):
+                raise
+            raise ValueError(f"{path}: found no intact .zip or .npz file ({error})") from None
+        with archive:
+            yield archive
+
+
 def is_temporary(error):
     """Whether an exception speaks of the machine at this moment, and not of the file that was read."""
     return isinstance(error, MemoryError) or getattr(error, "errno", None) in TEMPORARY
@@ -191,10 +227,12 @@ def _require_finite(arrays):
 
 
 class Header(NamedTuple):
-    """What the header of a .npy file says of its array, and how many bytes both take."""
+    """What the header of a .npy file says of its array, and how many bytes the header and both take."""
 
     dtype: np.dtype
     shape: tuple
+    fortran_order: bool
+    size: int
     file_size: int
 
 
@@ -206,9 +244,10 @@ def read_header(file):
     if version not in readers:
         raise ValueError(f"found .npy version {version}, wanted 1.0 or 2.0")
     try:
-        shape, _, dtype = readers[version](start)
+        shape, fortran_order, dtype = readers[version](start)
     except MemoryError:  # of Python's parser, if the header nests too deep
         raise ValueError("found no .npy header") from None
     if min(shape, default=0) < 0:
         raise ValueError(f"found shape {shape}, wanted no negative number")
-    return Header(dtype, shape, start.tell() + math.prod(shape) * dtype.itemsize)
+    size = start.tell()
+    return Header(dtype, shape, fortran_order, size, size + math.prod(shape) * dtype.itemsize)

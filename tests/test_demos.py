@@ -15,7 +15,7 @@ from PIL import Image
 
 from autoencoders import VAE, FCNAutoencoder, ImageSet, gaussian_noise, load_images, training
 from autoencoders.images import to_features
-from demos import benchmark, denoising, gradients, latent_scaling, race, reconstruction, settings
+from demos import benchmark, contact_sheet, denoising, gradients, latent_scaling, race, reconstruction, settings
 from demos.output import markdown
 from demos.trained import MODELS, trained
 from nnlite import Tanh, load_weights
@@ -65,7 +65,7 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(small_run):
     assert re.findall(r"\[(\d)/7\]", small_run.err) == list("1234567")
     assert "every gradient is right" in small_run.out
     assert {
-        "contact_sheet.png",
+        "reconstruction_sheet.png",
         "reconstruction.png",
         "learning_curve.png",
         "latent_scaling.png",
@@ -244,6 +244,37 @@ def test_a_folder_is_trained_on_and_its_unreadable_files_are_named(pictures, tra
     assert "10 to train on\n          without 1 unreadable file: broken.png" in capsys.readouterr().err
 
 
+def test_images_to_validate_on_that_are_also_trained_on_are_told(pictures, train, capsys):
+    train("--images", "12", "--data", str(pictures), "--validation", str(pictures))
+    assert "12 to validate on\n          12 of the images to validate on are also trained on" in capsys.readouterr().err
+
+
+def test_the_file_of_an_array_may_be_followed_by_its_name(tmp_path, images, train, capsys):
+    np.savez(tmp_path / "images.npz", train=np.load(images) / 255, test=np.load(images)[:3] / 255)
+    train("--images", "12", "--data", f"{tmp_path}/images.npz:train", "--validation", f"{tmp_path}/images.npz:test")
+    said = capsys.readouterr().err
+    assert "images.npz:train: 12 to train on\n          float64 in 0..1, colour, 64 x 64: scaled to 0..255\n" in said
+    train("--images", "12", "--data", f"{tmp_path}/images.npz:train", "--validation", f"{tmp_path}/images.npz:test")
+    assert "reused" in capsys.readouterr().err
+
+
+def test_a_contact_sheet_shows_what_images_were(pictures, tmp_path, capsys):
+    (pictures / "broken.png").write_bytes(b"no picture")
+    Image.new("I;16", (90, 70), 4095).save(pictures / "a very long name of a deep picture.png")
+    contact_sheet.main(["--data", str(pictures), "--out", str(tmp_path / "out")])
+    printed = capsys.readouterr()
+    assert re.search(r"PNG RGB 64 x 64 +\| 12 .*\n.*PNG I(;16)? 90 x 70 +\| 1 ", printed.out)
+    assert "folder: 13\n          without 1 unreadable file: broken.png (no picture)\n" in printed.err
+    with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
+        assert sheet.width > 8 * 128
+
+
+@pytest.mark.parametrize("data", ["missing", "folder/0.png"])
+def test_a_contact_sheet_of_what_cannot_be_read_is_one_line_and_exit_status_2(pictures, tmp_path, capsys, data):
+    assert stopped_with(contact_sheet.main, ["--data", str(tmp_path / data), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_sentences_changes_and_claims_are_written(small_run):
     results, written = (small_run.results("latent_scaling"), (small_run.folder / "latent_scaling.md").read_text())
     element = list(results["edits"])[2].removesuffix("*5")
@@ -341,19 +372,22 @@ def test_element_is_taken_by_every_demo_and_named_by_the_help_of_those_that_scal
 
 
 BAD = {
-    "a missing file": (["--data", "{tmp}/missing.npy"], "missing.npy: found no such file, wanted a .npy file"),
-    "an empty folder": (["--data", "{tmp}/empty"], "empty: found no pictures, wanted files that end in .jpg"),
-    "a folder of broken pictures": (["--data", "{tmp}/broken"], "broken: found 1 unreadable file: a.png (cannot"),
-    "a folder with one picture": (["--data", "{tmp}/single"], "single: found only 1, wanted at least 3"),
+    "a missing file": (
+        ["--data", "{tmp}/missing.npy"],
+        "missing.npy: found no such file, wanted a folder or .zip",
+    ),
+    "an empty folder": (["--data", "{tmp}/empty"], "empty: found no pictures, wanted at least one picture"),
+    "a folder of broken pictures": (["--data", "{tmp}/broken"], "broken: found 1 unreadable file: a.png (no picture)"),
+    "a folder with one picture": (["--data", "{tmp}/single"], "single: found only 1, wanted at least 3 different"),
     "a damaged header": (["--data", "{tmp}/header.npy"], "header.npy: found no complete array of numbers"),
     "a negative shape": (["--data", "{tmp}/negative.npy"], "negative.npy: found no complete array of numbers"),
     "too many faces": (["--images", "999999999999"], "wanted at most 100000 embedded faces"),
-    "an empty file": (["--data", "{tmp}/empty.npy"], "empty.npy: found no complete array of numbers"),
+    "an empty file": (["--data", "{tmp}/empty.npy"], "empty.npy: found another kind of file, wanted a folder"),
     "a truncated file": (["--data", "{tmp}/truncated.npy"], "truncated.npy: found no complete array of numbers"),
     "objects": (["--data", "{tmp}/objects.npy"], "objects.npy: found no complete array of numbers"),
-    "a wrong shape": (["--data", "{tmp}/shape.npy"], "shape.npy: found uint8 (5, 8, 8, 3), wanted images: uint8"),
-    "a wrong dtype": (["--data", "{tmp}/dtype.npy"], "dtype.npy: found float64 (5, 64, 64, 3), wanted images: uint8"),
-    "one image": (["--data", "{tmp}/one.npy"], "one.npy: found only 1, wanted at least 3 images"),
+    "a wrong shape": (["--data", "{tmp}/shape.npy"], "shape.npy: found uint8 (5, 8, 8, 4), wanted images: numbers"),
+    "a wrong range": (["--data", "{tmp}/range.npy"], "range.npy: found float64 from 0 to 1.5, wanted most of 0..1"),
+    "one image": (["--data", "{tmp}/one.npy"], "one.npy: found only 1, wanted at least 3 different images"),
     "a missing validation file": (["--images", "4", "--validation", "{tmp}/no.npy"], "no.npy: found no such file"),
     "no epochs": (["--epochs", "0"], "--epochs: found '0', wanted a whole number, 1 or more"),
     "negative epochs": (["--epochs", "-3"], "--epochs: found '-3', wanted a whole number, 1 or more"),
@@ -372,11 +406,11 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_on_stderr_and_exit_status_2(case, tmp_path, capsys, monkeypatch):
-    np.save(tmp_path / "shape.npy", np.zeros((5, 8, 8, 3), np.uint8))
-    np.save(tmp_path / "dtype.npy", np.zeros((5, 64, 64, 3)))
+    np.save(tmp_path / "shape.npy", np.zeros((5, 8, 8, 4), np.uint8))
+    np.save(tmp_path / "range.npy", np.linspace(0, 1.5, 5 * 64 * 64).reshape(5, 64, 64))
     np.save(tmp_path / "one.npy", np.zeros((1, 64, 64, 3), np.uint8))
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
-    (tmp_path / "truncated.npy").write_bytes((tmp_path / "dtype.npy").read_bytes()[:9999])
+    (tmp_path / "truncated.npy").write_bytes((tmp_path / "range.npy").read_bytes()[:9999])
     (tmp_path / "empty.npy").write_bytes(b"")
     for folder in ("empty", "broken", "single"):
         (tmp_path / folder).mkdir()

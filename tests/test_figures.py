@@ -33,7 +33,10 @@ def texts(figure):
 
 FIGURES = {
     "reconstruction": lambda images: figures.reconstruction_figure(images, images, np.arange(4) / 8),
-    "contact sheet": lambda images: figures.contact_sheet_figure(images[:3], images[:3], columns=2),
+    "reconstruction sheet": lambda images: figures.reconstruction_sheet_figure(images[:3], images[:3], columns=2),
+    "contact sheet": lambda images: figures.contact_sheet_figure(
+        "title", images, ["a.png\nPNG\n0..255"] * 4, columns=2
+    ),
     "rows": lambda images: figures.picture_rows_figure("title", {"three images": images[:3], "one image": images[:1]}),
     "latent scaling": lambda images: figures.latent_scaling_figure(
         ["one", "two", "three", "four\n1 → 5"], images, images, largest=[1, 0, 0.5, 2]
@@ -64,7 +67,15 @@ def test_no_text_is_cut_off(images, draw):
 
 
 @pytest.mark.parametrize(
-    "name, zoom", [("reconstruction", 2), ("contact sheet", 1), ("rows", 2), ("latent scaling", 3), ("latent sheet", 2)]
+    "name, zoom",
+    {
+        "reconstruction": 2,
+        "reconstruction sheet": 1,
+        "contact sheet": 2,
+        "rows": 2,
+        "latent scaling": 3,
+        "latent sheet": 2,
+    }.items(),
 )
 def test_every_pixel_of_an_image_is_a_square_of_its_colour(images, name, zoom):
     figure = FIGURES[name](images)

@@ -1,0 +1,105 @@
+"""Images in a .npy or .npz file, of any size, layout and range of values, each as an entry to be read.
+
+No pickle in them is ever opened.
+"""
+
+import contextlib
+import functools
+import shutil
+import tempfile
+
+import numpy as np
+from PIL import Image
+
+from autoencoders.decoded import cache_folder
+from autoencoders.folders import Entry, printable
+from autoencoders.pictures import SHAPE, Picture, fit, to_levels, value_range
+from nnlite.serialization import is_temporary, map_array, read_header
+
+SMALLEST = 8  # height and width
+BLOCK = 2**24  # bytes that are looked at together
+WANTED = "images: numbers, (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W), N not 0, H and W at least 8"
+
+
+@contextlib.contextmanager
+def npz_array(path, archive, key):
+    """The one array of images in an open ZipFile, or that named `key`; its file is gone when the block ends.
+
+    path: what errors call it. Raises ValueError, which names the arrays, if none fits, or several.
+    """
+    headers = {}
+    for member in archive.namelist():
+        with contextlib.suppress(Exception), archive.open(member) as data:  # what is damaged is no array
+            headers[member.removesuffix(".npy")] = read_header(data)
+    fitting = [name for name, header in headers.items() if _layout(header) and key in (None, name)]
+    if len(fitting) != 1:
+        found = ", ".join(f"{printable(name)}: {header.dtype} {header.shape}" for name, header in headers.items())
+        wanted = f"one of them, as in {path}:{printable(fitting[0])}" if fitting else WANTED
+        raise ValueError(f"{path}: found {found or 'no array'}; wanted {wanted}")
+    with tempfile.TemporaryFile(dir=cache_folder()) as file:
+        try:
+            with archive.open(f"{fitting[0]}.npy") as data:
+                shutil.copyfileobj(data, file, BLOCK)
+            file.seek(0)
+            array = map_array(file)
+        except Exception as error:  # damaged bytes raise almost anything in zipfile and zlib
+            if is_temporary(error):
+                raise
+            raise ValueError(f"{path}: found no complete array of numbers ({error})") from None
+        yield array
+
+
+def _layout(array):
+    """(channels, whether they come before height and width) of an array or a Header of images; None of another."""
+    match array.shape:
+        case (_, height, width):
+            channels, is_first = 1, False
+        case (_, height, width, (1 | 3) as channels):
+            is_first = False
+        case (_, (1 | 3) as channels, height, width):
+            is_first = True
+        case _:
+            return None
+    is_of_images = array.dtype.kind in "uif" and array.shape[0] > 0 and min(height, width) >= SMALLEST
+    return (channels, is_first) if is_of_images else None
+
+
+def array_entries(name, array):
+    """(an Entry for each image, notes: how the values were understood)."""
+    layout = _layout(array)
+    if layout is None:
+        raise ValueError(f"{name}: found {array.dtype} {array.shape}, wanted {WANTED}")
+    channels, is_first = layout
+    images = np.moveaxis(array, 1, -1) if is_first else array if array.ndim == 4 else array[..., None]  # (N, H, W, C)
+    try:
+        limits = (0, 255) if array.dtype == np.uint8 else value_range(*_extremes(images), array.dtype)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    height, width = images.shape[1:3]
+    steps = {
+        "scaled to 0..255": limits != (0, 255),
+        "rounded": limits == (0, 255) and array.dtype.kind == "f",
+        "cropped": height != width,
+        "resized": min(height, width) != SHAPE[0],
+    }
+    done = ", ".join(step for step, is_taken in steps.items() if is_taken) or "as they are"
+    order = ", channel-first" if is_first else ""
+    colours = "grey" if channels == 1 else "colour"
+    note = f"{array.dtype} in {limits[0]}..{limits[1]}, {colours}{order}, {height} x {width}: {done}"
+    read = functools.partial(_read, images, limits)
+    return [Entry(f"image {row}", functools.partial(read, row)) for row in range(len(images))], [note]
+
+
+def _extremes(images):
+    """(lowest, highest), nan if there is one."""
+    rows = max(1, BLOCK // images[0].nbytes)
+    blocks = [images[start : start + rows] for start in range(0, len(images), rows)]
+    return np.min([block.min() for block in blocks]), np.max([block.max() for block in blocks])
+
+
+def _read(images, limits, row):
+    values = images[row]  # (H, W, C)
+    height, width, channels = values.shape
+    levels = to_levels(values, limits).reshape(height, width, channels)
+    picture = Image.fromarray(levels[..., 0] if channels == 1 else levels)
+    return Picture(fit(picture), f"{values.dtype} {height} x {width}, {values.min():.5g}..{values.max():.5g}")
