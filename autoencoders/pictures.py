@@ -29,7 +29,7 @@ FORMATS = {  # Pillow's names of what is opened, and the suffixes; none of them 
     "JPEG2000": {".jp2", ".j2k", ".jpx", ".jpf"},
     "HEIF": {".heic", ".heif", ".hif"},
 }
-SIDE = 4 * SHAPE[0]  # a JPEG is reduced while it is decoded, to no less than this width and height
+SIDE = 4 * SHAPE[0]  # to no less than this width and height a JPEG is reduced while it is decoded
 LARGE = 2**24  # pixels above which a picture is sampled down to
 ENOUGH = 2**22  # of them before it is converted
 MEMORY = 2**29  # bytes that decoding one picture may take
@@ -64,7 +64,7 @@ class Picture(NamedTuple):
 
 
 def read_picture(file):
-    """The Picture in a file, a path or what is open for reading.
+    """The Picture in a file that is open for reading.
 
     Raises UnidentifiedImageError if it is of no format that is here; ValueError, OSError or another exception of
     Pillow's if it is damaged, transparent all over, or would take more than MEMORY.
@@ -82,7 +82,7 @@ def _read(file):
         was = f"{picture.format} {picture.mode} {picture.width} x {picture.height}"
         needed = 6 * picture.width * picture.height if "progressive" in picture.info else 0  # a JPEG's coefficients
         if picture.format in ("JPEG", "MPO") and min(picture.size) >= 2 * SIDE:
-            picture.draft(None, (SIDE, SIDE))
+            picture.draft(None, (SIDE, SIDE))  # to a half, a quarter or an eighth
         pixels = picture.width * picture.height
         needed += DECODING.get(picture.format, 8) * pixels
         if needed > MEMORY:
@@ -264,9 +264,8 @@ def _on_white(rgb, alpha, format):
 
 def _without_text(file):
     """A PNG, as a file, less its text and its colour profile; None of another format."""
-    with contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb") as opened:
-        opened.seek(0)
-        data = opened.read()
+    file.seek(0)
+    data = file.read()
     if not data.startswith(b"\x89PNG"):
         return None
     kept, start = [data[:8]], 8
