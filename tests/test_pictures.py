@@ -509,7 +509,7 @@ def test_large_jpegs_are_decoded_at_a_reduced_size_and_look_the_same():
 @pytest.mark.skipif(not PHOTOS.exists(), reason="wants the development photographs")
 def test_photographs_in_grey_in_cmyk_and_turned_agree_with_their_originals():
     for path in sorted(PHOTOS.glob("*.jpg"))[::12]:
-        photo, original = Image.open(path), read(path.read_bytes())
+        photo, original = Image.open(path), read(path.read_bytes()).astype(np.uint8)
         assert apart(saved(photo, "JPEG", "CMYK", quality=98, subsampling=0), original) <= 3
         turned = photo.transpose(Image.Transpose.ROTATE_90)
         assert apart(saved(turned, "JPEG", quality=98, subsampling=0, exif=exif(6)), original) <= 3
