@@ -11,9 +11,8 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-from autoencoders.decoded import cache_folder
-from autoencoders.folders import Entry, printable
-from autoencoders.pictures import SHAPE, Picture, fit, to_levels, value_range
+from autoencoders.cache import Entry, cache_folder, printable
+from autoencoders.pictures import SHAPE, Decoded, fit, to_levels, value_range
 from nnlite.serialization import is_temporary, map_array, read_header
 
 SMALLEST = 8  # height and width
@@ -31,11 +30,14 @@ def npz_array(path, archive, key):
     for member in archive.namelist():
         with contextlib.suppress(Exception), archive.open(member) as data:  # what is damaged is no array
             headers[member.removesuffix(".npy")] = read_header(data)
-    fitting = [name for name, header in headers.items() if _layout(header) and key in (None, name)]
+    if key is not None:
+        if key not in headers:
+            raise ValueError(f"{path}: found no array of this name, wanted one of: {_listed(headers)}")
+        headers = {key: headers[key]}
+    fitting = [name for name, header in headers.items() if _layout(header)]
     if len(fitting) != 1:
-        found = ", ".join(f"{printable(name)}: {header.dtype} {header.shape}" for name, header in headers.items())
         wanted = f"one of them, as in {path}:{printable(fitting[0])}" if fitting else WANTED
-        raise ValueError(f"{path}: found {found or 'no array'}; wanted {wanted}")
+        raise ValueError(f"{path}: found {_listed(headers)}; wanted {wanted}")
     with tempfile.TemporaryFile(dir=cache_folder()) as file:
         try:
             with archive.open(f"{fitting[0]}.npy") as data:
@@ -47,6 +49,10 @@ def npz_array(path, archive, key):
                 raise
             raise ValueError(f"{path}: found no complete array of numbers ({error})") from None
         yield array
+
+
+def _listed(headers):
+    return ", ".join(f"{printable(name)} {header.dtype} {header.shape}" for name, header in headers.items()) or "none"
 
 
 def _layout(array):
@@ -86,7 +92,7 @@ def array_entries(name, array):
     order = ", channel-first" if is_first else ""
     colours = "grey" if channels == 1 else "colour"
     note = f"{array.dtype} in {limits[0]}..{limits[1]}, {colours}{order}, {height} x {width}: {done}"
-    read = functools.partial(_read, images, limits)
+    read = functools.partial(_read_row, images, limits)
     return [Entry(f"image {row}", functools.partial(read, row)) for row in range(len(images))], [note]
 
 
@@ -97,9 +103,9 @@ def _extremes(images):
     return np.min([block.min() for block in blocks]), np.max([block.max() for block in blocks])
 
 
-def _read(images, limits, row):
+def _read_row(images, limits, row):
     values = images[row]  # (H, W, C)
     height, width, channels = values.shape
     levels = to_levels(values, limits).reshape(height, width, channels)
     picture = Image.fromarray(levels[..., 0] if channels == 1 else levels)
-    return Picture(fit(picture), f"{values.dtype} {height} x {width}, {values.min():.5g}..{values.max():.5g}")
+    return Decoded(fit(picture), f"{values.dtype} {width} x {height}, {values.min():.5g}..{values.max():.5g}")

@@ -1,39 +1,28 @@
-"""The pictures in a folder or a .zip, each as an entry to be read: whatever is one by its content, not by its name.
+"""The pictures in a folder or a .zip, each as an Entry: whatever is one by its content, not by its name.
 
 Nothing is written there, and no name in an archive becomes a path.
 """
 
-import contextlib
 import functools
 import io
 import os
 import threading
 import zipfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from PIL import UnidentifiedImageError
 
+from autoencoders.cache import Entry, OtherKind, printable
 from autoencoders.pictures import FORMATS, formats, read_picture
 from nnlite.serialization import is_temporary
 
 LARGEST_MEMBER = 2**28  # bytes of a picture in an archive, which are all read before it is decoded
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that zipfile expands in bounded pieces
 
-_PASSED_OVER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
-_PASSED_OVER |= {"@eadir", "__macosx", "thumbnails", "thumbs", "$recycle.bin", "system volume information"}
-_TEXTS_THAT_DRAW = {".svg", ".eps", ".ps"}
-_MISSING = {"HEIF": "pip install pillow-heif", "AVIF": "since Pillow 11.3"}  # what makes a format known
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that zipfile expands in bounded pieces
-
-
-class Entry(NamedTuple):
-    name: str
-    read: Callable  # () -> Picture; raises OtherKind or what read_picture does
-
-
-class OtherKind(Exception):
-    """A file is no picture. Its argument says what it is, or is "" where no one would miss a picture."""
+PASSED_OVER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}  # by systems, which show it to no one
+PASSED_OVER |= {"@eadir", "__macosx", "thumbnails", "thumbs", "$recycle.bin", "system volume information"}
+DRAWINGS = {".svg", ".eps", ".ps"}  # texts, but pictures for those who have them
+WAYS_OUT = {"HEIF": "pip install pillow-heif", "AVIF": "wants Pillow 11.3", None: "to be named itself"}
 
 
 def list_folder(folder):
@@ -60,80 +49,76 @@ def list_folder(folder):
         folders[:] = [name for name in folders if not _is_passed_over(name)]
         paths += [os.path.join(parent, name) for name in names if not _is_passed_over(name)]
     notes = [
-        f"{text}: {', '.join(map(printable, sorted(which)))}"
-        for text, which in (
-            ("without hidden and system folders", passed_over),
-            ("without links to folders that are read already", twice),
-            ("without folders that cannot be read", closed),
-        )
-        if which
+        *_note("without hidden and system folders", passed_over),
+        *_note("without links to folders that are read already", twice),
+        *_note("without folders that cannot be read", closed),
     ]
     return sorted(filter(os.path.isfile, paths), key=lambda path: path.split(os.sep)), notes
 
 
 def _is_passed_over(name):
-    return (name.startswith(".") and name != "..") or name.lower() in _PASSED_OVER
+    return (name.startswith(".") and name != "..") or name.lower() in PASSED_OVER
 
 
-def printable(name):
-    """A file's name as it is, unless it holds what moves a terminal's cursor."""
-    return name if name.isprintable() else ascii(name)[1:-1]
+def _note(text, names):
+    return [f"{text}: {', '.join(map(printable, sorted(names)))}"] if names else []
 
 
-@contextlib.contextmanager
-def folder_entries(folder, paths, notes):
-    """Of the paths and notes of list_folder()."""
-    yield [Entry(os.path.relpath(path, folder), functools.partial(_read_path, path)) for path in paths], notes
+def folder_entries(folder, paths):
+    """An Entry for each of the paths of list_folder()."""
+    return [Entry(os.path.relpath(path, folder), functools.partial(_read_path, path)) for path in paths]
 
 
 def _read_path(path):
     with open(path, "rb") as file:
-        return _read(file, path)
+        return _read_any(file, path)
 
 
 def zip_entries(archive):
-    """The files in an open ZipFile, each of which is read in place, and no notes."""
-    one_at_a_time = threading.Lock()
-    entries = [
-        Entry(member.filename, functools.partial(_read_member, archive, member, one_at_a_time))
-        for member in sorted(archive.infolist(), key=lambda member: member.filename)
-        if not member.is_dir() and not any(map(_is_passed_over, PurePosixPath(member.filename).parts))
-    ]
-    return entries, []
+    """(an Entry for each file in an open ZipFile, which is read in place; notes on what is left out)."""
+    entries, passed_over, lock = [], set(), threading.Lock()
+    for member in sorted(archive.infolist(), key=lambda member: member.filename):
+        *folders, name = PurePosixPath(member.filename).parts or [""]
+        passed_over.update(filter(_is_passed_over, folders))
+        if not member.is_dir() and not any(map(_is_passed_over, [*folders, name])):
+            entries.append(Entry(member.filename, functools.partial(_read_member, archive, member, lock)))
+    return entries, _note("without hidden and system folders", passed_over)
 
 
-def _read_member(archive, member, one_at_a_time):
+def _read_member(archive, member, lock):
     if member.flag_bits & 1:
         raise ValueError("encrypted")
-    if member.file_size > LARGEST_MEMBER:  # of which zipfile expands no more
+    if member.file_size > LARGEST_MEMBER:  # what a member says of itself; zipfile expands no more
         raise ValueError(f"{member.file_size:,} bytes, wanted at most {LARGEST_MEMBER:,}")
-    if member.compress_type not in _COMPRESSIONS:
+    if member.compress_type not in COMPRESSIONS:
         raise ValueError(f"compression {member.compress_type}, wanted none or deflate")
-    with one_at_a_time:
+    with lock:  # all threads read from one file
         data = archive.read(member)
     if data.startswith(b"PK\x03\x04"):
         raise ValueError("an archive in an archive")
-    return _read(io.BytesIO(data), member.filename)
+    return _read_any(io.BytesIO(data), member.filename)
 
 
-def _read(file, name):
-    """The Picture in an open file, whatever its name; the name and the first bytes say what a file without one is."""
+def _read_any(file, name):
+    """The Decoded of an open file that is a picture. Raises OtherKind, or what is wrong with one by its name."""
     try:
         return read_picture(file)
     except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
         if is_temporary(error):
             raise
-        _, suffix = os.path.splitext(name.lower())
+        suffix = os.path.splitext(name.lower())[1]
         format = next((format for format, suffixes in FORMATS.items() if suffix in suffixes), None)
-        if format is None or format not in formats():
-            file.seek(0)
-            start = file.read(1024)
-            is_text = b"\0" not in start or start.startswith((b"\xff\xfe", b"\xfe\xff"))
-            if is_text and suffix not in _TEXTS_THAT_DRAW:
-                raise OtherKind("") from None
-            if isinstance(error, UnidentifiedImageError):
-                way_out = f" ({_MISSING[format]})" if format else ""
-                raise OtherKind(f"{suffix or 'without a suffix'}{way_out}") from None
-        if isinstance(error, UnidentifiedImageError):
-            raise ValueError("no picture") from None
+        is_unknown = isinstance(error, UnidentifiedImageError)
+        if format in formats():  # by its name it is a picture, and a damaged one
+            raise ValueError("no picture") if is_unknown else error from None
+        file.seek(0)
+        start = file.read(1024)
+        is_text = b"\0" not in start or start.startswith((b"\xff\xfe", b"\xfe\xff"))  # or UTF-16
+        if is_text and suffix not in DRAWINGS:  # even if it begins as some picture does, such as with "BM"
+            raise OtherKind from None
+        if is_unknown:
+            has_way_out = format is not None or suffix in (".npy", ".npz", ".zip")
+            raise OtherKind(
+                f"{suffix or 'without a suffix'}{f' ({WAYS_OUT[format]})' if has_way_out else ''}"
+            ) from None
         raise

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from autoencoders.decoded import UNKNOWN
+from autoencoders.cache import UNKNOWN
 from autoencoders.faces import make_faces
 from autoencoders.pictures import SHAPE
 from autoencoders.sources import open_source

@@ -34,7 +34,7 @@ LARGE = 2**24  # pixels above which a picture is sampled down to
 ENOUGH = 2**22  # of them before it is converted
 MEMORY = 2**29  # bytes that decoding one picture may take
 DECODING = {"JPEG2000": 24, "WEBP": 12, "AVIF": 12, "HEIF": 12}  # bytes a pixel that a decoder takes; the others 8
-HALF = 0.5 / 255  # of a grey level, where white is 1
+HALF = 0.5 / 255  # half a grey level, if white is 1: so far beyond a range rounding may lead
 
 _ORIENTATION, _BITS, _PHOTOMETRIC, _XMP, _SAMPLE_FORMAT = 274, 258, 262, 700, 339  # tags of Exif and TIFF
 _WHITE_IS_ZERO, _SIGNED = 0, (2,)
@@ -58,26 +58,26 @@ _AS_DEFINED = 0x100  # NOOPTIMIZE of LittleCMS, whose faster table is up to 10 g
 _large = threading.Lock()  # of pictures that take much memory, one is decoded at a time
 
 
-class Picture(NamedTuple):
+class Decoded(NamedTuple):
     image: np.ndarray  # uint8 (64, 64, 3)
-    was: str  # its format, mode, size and range of values before
+    was: str  # the picture's format, mode, size, and the range of its values if they had more than 8 bits
 
 
 def read_picture(file):
-    """The Picture in a file that is open for reading.
+    """The Decoded of a picture in a file that is open for reading.
 
     Raises UnidentifiedImageError if it is of no format that is here; ValueError, OSError or another exception of
     Pillow's if it is damaged, transparent all over, or would take more than MEMORY.
     """
     try:
-        return _read(file)
-    except ValueError:  # as Pillow's of a PNG with more than 1 MiB of compressed text or profile
-        if (png := _without_text(file)) is None:
+        return _decode(file)
+    except ValueError as error:
+        if not re.search("decompressed data|text chunks", str(error), re.IGNORECASE):
             raise
-        return _read(png)
+        return _decode(_without_text(file))  # more than 1 MiB of it, compressed, makes Pillow refuse a PNG
 
 
-def _read(file):
+def _decode(file):
     with Image.open(file, formats=formats()) as picture:
         was = f"{picture.format} {picture.mode} {picture.width} x {picture.height}"
         needed = 6 * picture.width * picture.height if "progressive" in picture.info else 0  # a JPEG's coefficients
@@ -93,7 +93,7 @@ def _read(file):
             colours, alpha, extrema = _planes(picture, step)
         rgb = _on_white(_in_srgb(colours, picture.info.get("icc_profile")), alpha, picture.format)
     image = fit(rgb if turn is None else rgb.transpose(turn))
-    return Picture(image, was + extrema)
+    return Decoded(image, was + extrema)
 
 
 def fit(picture):
@@ -107,23 +107,25 @@ def fit(picture):
 def value_range(lowest, highest, dtype):
     """The range, such as (0, 1), that values from `lowest` to `highest` are of.
 
-    Floats are of 0..1, -1..1 or 0..255, integers of 0..255 or 0..65535. Raises ValueError if they fit none of these,
-    or one of which they leave so much unused that another one may be meant.
+    Floats are of 0..1, -1..1 or 0..255, integers of 0..255 or 0..65535. Raises ValueError if they go beyond all of
+    these, or leave so much of one unused, such as 0..10 of 0..255, that it is likely another.
     """
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise ValueError(f"found nan or inf among {dtype}, wanted finite numbers")
     if np.issubdtype(dtype, np.floating):
         if -HALF <= lowest and highest <= 1 + HALF:
             return 0, 1
         if -1 - 2 * HALF <= lowest <= -0.5 and highest <= 1 + 2 * HALF:
             return -1, 1
-        if -0.5 <= lowest and 32 <= highest <= 255.5:
+        if -255 * HALF <= lowest and 255 / 8 <= highest <= 255 + 255 * HALF:
             return 0, 255
-        wanted = "0..1, -1..1 or 0..255"
+        ranges = "0..1, -1..1 and 0..255"
     else:
         for largest in (255, 65535):
             if 0 <= lowest and largest / 8 <= highest <= largest:
                 return 0, largest
-        wanted = "0..255 or 0..65535"
-    raise ValueError(f"found {dtype} from {lowest:.5g} to {highest:.5g}, wanted most of {wanted}")
+        ranges = "0..255 and 0..65535"
+    raise ValueError(f"found {dtype} from {lowest:.5g} to {highest:.5g}, wanted numbers that fill one of {ranges}")
 
 
 def to_levels(values, limits):
@@ -263,11 +265,9 @@ def _on_white(rgb, alpha, format):
 
 
 def _without_text(file):
-    """A PNG, as a file, less its text and its colour profile; None of another format."""
+    """A PNG, as a file, less its text and its colour profile."""
     file.seek(0)
     data = file.read()
-    if not data.startswith(b"\x89PNG"):
-        return None
     kept, start = [data[:8]], 8
     while start < len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")  # length, name, data, checksum

@@ -32,9 +32,12 @@ def run(options, images):
     rows = [[kind, str(count)] for kind, count in kinds.most_common(KINDS)]
     if len(kinds) > KINDS:
         rows.append([f"{len(kinds) - KINDS} other kinds", str(len(images) - sum(kinds[kind] for kind, _ in rows))])
-    print(markdown([Table(["what they were, width x height", "images"], rows)]), end="\n\n")
+    parts = [Table(["what they were, width x height", "images"], rows)]
+    if images.origin.unreadable:
+        parts += ["Unreadable:", list(images.origin.unreadable)]
+    print(markdown(parts), end="\n\n")
     shown = np.sort(np.random.default_rng(options.seed).permutation(len(images))[:SHOWN])
-    title = f"{len(shown)} of {len(images):,} images of {images.name},\nunder each its name, what it was, its range"
+    title = f"{len(shown)} of {len(images):,} images of {images.name},\nunder each its name, what it was, its values"
     captions = [_caption(images, i) for i in shown]
     save_figure(options, "contact_sheet.png", contact_sheet_figure(title, images[shown], captions))
 

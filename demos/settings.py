@@ -133,7 +133,10 @@ def one_line_of_errors(prog):
 
 
 def make_folder(options):
-    """Make the output folder, and see that files can be written there."""
+    """Make the output folder, and see that files can be written there, and that it is not among the images."""
+    data = getattr(options, "data", None)
+    if data is not None and Path(data).resolve() in (options.out.resolve(), *options.out.resolve().parents):
+        fail(options.prog, f"--out {options.out}: found it inside --data {data}, wanted a folder outside")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=options.out).close()
@@ -148,8 +151,6 @@ def generators(options):
 
 def _open_images(options):
     """Make the output folder, open the images, and tell the settings. Returns (training, validation) ImageSets."""
-    if options.data is not None and Path(options.data).resolve() in options.out.resolve().parents:
-        fail(options.prog, f"--out {options.out}: found it inside --data {options.data}, wanted a folder outside")
     make_folder(options)
     try:
         training, validation = _load(options)

@@ -21,10 +21,9 @@ from nnlite import save_weights
 from nnlite.serialization import MAX_TEXT, delete_abandoned, is_temporary, open_file, open_npz
 
 # A digest of the source that trains, so that whoever changes a backward sees what that does, not the weights of before.
-_SOURCE = [*sorted(Path(nnlite.__file__).parent.glob("*.py")), Path(__file__), Path(settings.__file__)]
-_NAMES = "arrays decoded faces fcn folders images noise pictures sources training vae"
-for _name in _NAMES.split():
-    _SOURCE.append(Path(autoencoders.__file__).with_name(f"{_name}.py"))
+_SOURCE = [Path(__file__), Path(settings.__file__)]
+for _package in (nnlite, autoencoders):
+    _SOURCE += sorted(Path(_package.__file__).parent.glob("*.py"))
 SOURCE = hashlib.sha256(b"".join(file.read_bytes() for file in _SOURCE)).hexdigest()
 
 LEARNING_RATE = 1e-3  # of the first epoch

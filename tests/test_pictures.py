@@ -426,14 +426,14 @@ def test_of_an_animation_the_first_frame_is_read():
     assert apart(saved(SMOOTH, "MPO", quality=100, subsampling=0, **two), SMOOTH) <= 4
 
 
-@pytest.mark.parametrize("values", [np.linspace(0, 1.5, 4096), np.linspace(-2, 2, 4096), [np.nan] * 4096])
+@pytest.mark.parametrize("values", [np.linspace(0, 1.5, 4096), np.linspace(-2, 2, 4096)])
 def test_floats_that_may_be_of_several_ranges_are_refused_with_the_range_found(values):
-    with pytest.raises(ValueError, match=r"found float32 from \S+ to \S+, wanted most of 0..1, -1..1 or 0..255"):
+    with pytest.raises(ValueError, match=r"found float32 from \S+ to \S+, wanted .* one of 0..1, -1..1 and 0..255"):
         read(tiff(64, 64, np.array(values, "<f4").tobytes(), bits=[32], formats=[3]))
 
 
 def test_integers_of_32_bits_that_may_be_of_several_ranges_are_refused():
-    with pytest.raises(ValueError, match="found int32 from 0 to 4095, wanted most of 0..255 or 0..65535"):
+    with pytest.raises(ValueError, match="found int32 from 0 to 4095, wanted .* one of 0..255 and 0..65535"):
         read(tiff(64, 64, np.linspace(0, 4095, 4096).astype("<i4").tobytes(), bits=[32], formats=[2]))
 
 

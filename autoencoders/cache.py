@@ -1,0 +1,183 @@
+"""What images are decoded to, uint8 (N, 64, 64, 3), kept in the user's cache folder: each source is decoded once."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from autoencoders.pictures import SHAPE, Decoded, formats, limited_by_memory
+from nnlite.serialization import delete_abandoned, is_temporary, map_npy, replacing
+
+CACHE_VERSION = 4  # another number for another way to decode
+BATCH = 16  # entries that a thread reads before it hands them on: one at a time, waiting would cost more than reading
+WINDOW = 1024  # entries that may be read before an earlier one is
+NAMED = 3  # unreadable files that a note names
+DARK = 32  # of 255: where no value is as high, their range was likely another one
+
+
+class Entry(NamedTuple):
+    """A file or a row of an array that is to be an image."""
+
+    name: str
+    read: Callable  # () -> Decoded; raises OtherKind, or anything if it cannot be read
+
+
+class OtherKind(Exception):
+    """A file is no picture. Its argument says what it is; without one, no one would miss it."""
+
+
+class Origin(NamedTuple):
+    """What the images of an array were before, and what came of the rest; of an array that was not decoded, nothing."""
+
+    pictures: tuple | list = ()  # for each image, what it was called and what it was
+    digests: np.ndarray | None = None  # uint64 (N,), of each image: equal ones have equal digests
+    unreadable: tuple | list = ()  # a text for each file that could not be read
+    notes: tuple | list = ()  # what a person should know of it, a line each
+
+
+UNKNOWN = Origin()
+
+
+def load_or_decode(source, paths, open_entries, quiet):
+    """(array, Origin) of the images of a source: from the cache while its files stay as they are, else read and kept.
+
+    source: its name for errors and in the cache; paths: of its files; open_entries: a context manager that gives a
+    list of Entry, and notes. Raises ValueError, naming the source, if no entry can be read.
+    """
+    array_path, origin_path = _cached_files(source, paths)
+    with contextlib.suppress(Exception):  # none yet, or damaged
+        array, origin = map_npy(array_path), _load_origin(origin_path)
+        if array.dtype == np.uint8 and array.shape == (len(origin.pictures), *SHAPE):
+            return array, origin
+    with open_entries() as (entries, notes), replacing(array_path) as file:
+        origin = _decode(source, entries, notes, file, quiet)
+    _save_origin(origin_path, origin)
+    return map_npy(array_path), origin
+
+
+def cache_folder():
+    """The folder of decoded images, made if there is none."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"{cache}: found {error.strerror}, wanted a cache folder; XDG_CACHE_HOME may name another"
+        ) from None
+    return cache
+
+
+def _cached_files(source, paths):
+    """The paths of (array, origin) of a source with its files as they are now; what was kept before is deleted."""
+    cache = cache_folder()
+    stats = [os.stat(path) for path in paths]
+    states = [(os.fsencode(path), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in zip(paths, stats)]
+    prefix = _digest(os.path.abspath(source))[:16]
+    name = f"{prefix}-{_digest(repr((CACHE_VERSION, formats(), states)))[:16]}"
+    delete_abandoned(cache / prefix)
+    for path in cache.glob(f"{prefix}-*"):
+        if path.stem != name and path.suffix != ".part":
+            path.unlink(missing_ok=True)
+    return cache / f"{name}.npy", cache / f"{name}.json"
+
+
+def _save_origin(path, origin):
+    text = json.dumps(origin._replace(digests=origin.digests.tolist())._asdict(), indent=1)
+    with replacing(path) as file:
+        file.write(f"{_digest(text)}\n{text}".encode())
+
+
+def _load_origin(path):
+    digest, text = path.read_text().split("\n", 1)
+    if digest != _digest(text):
+        raise ValueError("damaged")
+    origin = Origin(**json.loads(text))
+    return origin._replace(digests=np.array(origin.digests, np.uint64))
+
+
+def _digest(text):
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+def _decode(source, entries, notes, file, quiet):
+    """Write to `file`, as .npy, every image that can be read. Returns the Origin."""
+    pictures, digests, unreadable, others, brightest = [], [], [], Counter(), 0
+    _write_header(file, len(entries))
+    for entry, outcome in zip(entries, _read_all(entries, quiet)):
+        match outcome:
+            case Decoded(image, was):
+                data = image.tobytes()
+                file.write(data)
+                pictures.append([printable(entry.name), was])
+                digests.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big"))
+                brightest = max(brightest, int(image.max()))
+            case OtherKind():
+                others.update(outcome.args)
+            case _:
+                reason = getattr(outcome, "strerror", None) or str(outcome) or type(outcome).__name__
+                unreadable.append(printable(f"{entry.name} ({reason})"))
+    left_out = [_unreadable_files(unreadable)] if unreadable else []
+    if others:
+        kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in others.most_common())
+        left_out.append(f"files of other kinds: {kinds}")
+    if not pictures:
+        found, wanted = "; ".join(left_out) or "no pictures", ", ".join(formats())
+        raise ValueError(f"{source}: found {found}; wanted at least one picture that can be read: {wanted}")
+    file.seek(0)
+    _write_header(file, len(pictures))  # NumPy leaves room for longer numbers, so that it takes as many bytes
+    notes = [*notes, *(f"without {text}" for text in left_out)]
+    if copies := len(pictures) - len(set(digests)):
+        notes.append(f"copies of other images: {copies}; each is trained on, or validated on, with its original")
+    if brightest < DARK:
+        notes.append(f"nearly black: no value is above {brightest} of 255, so their range was likely another one")
+    return Origin(pictures, np.array(digests, np.uint64), unreadable, notes)
+
+
+def _write_header(file, count):
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *SHAPE)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _read_all(entries, quiet):
+    """Yield for each entry, in order, its Decoded or the exception that it raises; they are read on all cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    bar = tqdm(total=len(entries), desc="decoding", unit=" pictures", disable=quiet or None)
+    with limited_by_memory(), ThreadPoolExecutor(cores) as pool, bar:
+        for start in range(0, len(entries), WINDOW):
+            window = entries[start : start + WINDOW]
+            batches = [window[k : k + BATCH] for k in range(0, len(window), BATCH)]
+            for outcomes in pool.map(_read_batch, batches):
+                yield from outcomes
+                bar.update(len(outcomes))
+
+
+def _read_batch(entries):
+    outcomes = []
+    for entry in entries:
+        try:
+            outcomes.append(entry.read())
+        except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
+            if is_temporary(error):
+                raise
+            outcomes.append(error)
+    return outcomes
+
+
+def _unreadable_files(unreadable):
+    """The count of unreadable files and the first few with the reason."""
+    rest = f"; and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+    plural = "" if len(unreadable) == 1 else "s"
+    return f"{len(unreadable)} unreadable file{plural}: {'; '.join(unreadable[:NAMED])}{rest}"
+
+
+def printable(name):
+    """A file's name as it is, unless it holds what moves a terminal's cursor."""
+    return name if name.isprintable() else ascii(name)[1:-1]
