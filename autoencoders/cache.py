@@ -20,7 +20,7 @@ CACHE_VERSION = 4  # another number for another way to decode
 BATCH = 16  # entries that a thread reads before it hands them on: one at a time, waiting would cost more than reading
 WINDOW = 1024  # entries that may be read before an earlier one is
 NAMED = 3  # unreadable files that a note names
-DARK = 32  # of 255: where no value is as high, their range was likely another one
+DARK = 32  # an image whose values are all below that, of 255, was likely of another range
 
 
 class Entry(NamedTuple):
@@ -109,7 +109,7 @@ def _digest(text):
 
 def _decode(source, entries, notes, file, quiet):
     """Write to `file`, as .npy, every image that can be read. Returns the Origin."""
-    pictures, digests, unreadable, others, brightest = [], [], [], Counter(), 0
+    pictures, digests, unreadable, others, dark = [], [], [], Counter(), 0
     _write_header(file, len(entries))
     for entry, outcome in zip(entries, _read_all(entries, quiet)):
         match outcome:
@@ -118,7 +118,7 @@ def _decode(source, entries, notes, file, quiet):
                 file.write(data)
                 pictures.append([printable(entry.name), was])
                 digests.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big"))
-                brightest = max(brightest, int(image.max()))
+                dark += int(image.max() < DARK)
             case OtherKind():
                 others.update(outcome.args)
             case _:
@@ -136,8 +136,10 @@ def _decode(source, entries, notes, file, quiet):
     notes = [*notes, *(f"without {text}" for text in left_out)]
     if copies := len(pictures) - len(set(digests)):
         notes.append(f"copies of other images: {copies}; each is trained on, or validated on, with its original")
-    if brightest < DARK:
-        notes.append(f"nearly black: no value is above {brightest} of 255, so their range was likely another one")
+    if dark:
+        notes.append(
+            f"nearly black images: {dark}, without a value above {DARK - 1} of 255; were they of another range?"
+        )
     return Origin(pictures, np.array(digests, np.uint64), unreadable, notes)
 
 

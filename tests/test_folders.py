@@ -181,7 +181,7 @@ def test_a_pipe_is_passed_over(folder):
 @BOTH
 def test_copies_are_told_and_never_in_both_parts_of_a_split(folder, source):
     for number in range(10):
-        paint(folder / f"{number}.png", 20 * (number // 2))
+        paint(folder / f"{number}.png", 100 + number // 2)
     images = load_images(source(folder))
     assert images.origin.notes == ["copies of other images: 5; each is trained on, or validated on, with its original"]
     for seed in range(20):
