@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from autoencoders.cache import Entry, cache_folder, printable
+from autoencoders.folders import COMPRESSIONS
 from autoencoders.pictures import SHAPE, Decoded, fit, to_levels, value_range
 from nnlite.serialization import is_temporary, map_array, read_header
 
@@ -27,9 +28,12 @@ def npz_array(path, archive, key):
     path: what errors call it. Raises ValueError, which names the arrays, if none fits, or several.
     """
     headers = {}
-    for member in archive.namelist():
+    for member in archive.infolist():
         with contextlib.suppress(Exception), archive.open(member) as data:  # what is damaged is no array
-            headers[member.removesuffix(".npy")] = read_header(data)
+            header = read_header(data)
+            is_bounded = member.compress_type in COMPRESSIONS and member.file_size == header.file_size
+            if is_bounded or header.dtype.hasobject:  # of which no more than the header is read
+                headers[member.filename.removesuffix(".npy")] = header
     if key is not None:
         if key not in headers:
             raise ValueError(f"{path}: found no array of this name, wanted one of: {_listed(headers)}")

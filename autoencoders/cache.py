@@ -1,9 +1,11 @@
 """What images are decoded to, uint8 (N, 64, 64, 3), kept in the user's cache folder: each source is decoded once."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,7 @@ from nnlite.serialization import delete_abandoned, is_temporary, map_npy, replac
 CACHE_VERSION = 4  # another number for another way to decode
 BATCH = 16  # entries that a thread reads before it hands them on: one at a time, waiting would cost more than reading
 WINDOW = 1024  # entries that may be read before an earlier one is
-NAMED = 3  # unreadable files that a note names
+NAMED, KINDS = 3, 8  # unreadable files that a note names, kinds of other files
 DARK = 32  # an image whose values are all below that, of 255, was likely of another range
 
 
@@ -126,8 +128,10 @@ def _decode(source, entries, notes, file, quiet):
                 unreadable.append(printable(f"{entry.name} ({reason})"))
     left_out = [_unreadable_files(unreadable)] if unreadable else []
     if others:
-        kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in others.most_common())
-        left_out.append(f"files of other kinds: {kinds}")
+        kinds = [f"{count} {printable(kind)}" for kind, count in others.most_common(KINDS)]
+        if len(others) > KINDS:
+            kinds.append(f"{len(others) - KINDS} more kinds")
+        left_out.append(f"files of other kinds: {', '.join(kinds)}")
     if not pictures:
         found, wanted = "; ".join(left_out) or "no pictures", ", ".join(formats())
         raise ValueError(f"{source}: found {found}; wanted at least one picture that can be read: {wanted}")
@@ -152,18 +156,22 @@ def _read_all(entries, quiet):
     """Yield for each entry, in order, its Decoded or the exception that it raises; they are read on all cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     bar = tqdm(total=len(entries), desc="decoding", unit=" pictures", disable=quiet or None)
-    with limited_by_memory(), ThreadPoolExecutor(cores) as pool, bar:
+    stopped = threading.Event()
+    with limited_by_memory(), ThreadPoolExecutor(cores) as pool, bar, contextlib.ExitStack() as stack:
+        stack.callback(stopped.set)  # where Ctrl-C or an error ends this, before the pool waits for its threads
         for start in range(0, len(entries), WINDOW):
             window = entries[start : start + WINDOW]
             batches = [window[k : k + BATCH] for k in range(0, len(window), BATCH)]
-            for outcomes in pool.map(_read_batch, batches):
+            for outcomes in pool.map(functools.partial(_read_batch, stopped), batches):
                 yield from outcomes
                 bar.update(len(outcomes))
 
 
-def _read_batch(entries):
+def _read_batch(stopped, entries):
     outcomes = []
     for entry in entries:
+        if stopped.is_set():
+            break
         try:
             outcomes.append(entry.read())
         except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders

@@ -47,7 +47,7 @@ def contact_sheet_figure(title, images, captions, columns=8):
     rows = [("", images[start : start + columns]) for start in range(0, len(images), columns)]
     axes = _picture_grid(title, rows, zoom=2, left=MARGIN, foot=3 * LINE)
     for axis, caption in zip(axes.flat, captions):
-        axis.set_xlabel(caption, fontsize=7, labelpad=2)
+        axis.set_xlabel(caption, fontsize=7, labelpad=2, parse_math=False)  # a file's name may hold two $
     return axes[0, 0].figure
 
 
@@ -199,7 +199,7 @@ def _picture_grid(title, rows, *, zoom, left, heads=None, foot=0):
     bottoms = MARGIN + 3 * LINE + np.cumsum([head + side + foot + GAP for head in heads]) - foot - GAP
     height = bottoms[-1] + foot + MARGIN
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", fontsize=11)
+    figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", fontsize=11, parse_math=False)
     axes = np.empty((len(heads), columns), object)
     for row, (name, images) in enumerate(rows):
         for column, image in enumerate([*images, *[None] * (columns - len(images))]):

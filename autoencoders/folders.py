@@ -6,22 +6,36 @@ Nothing is written there, and no name in an archive becomes a path.
 import functools
 import io
 import os
+import re
 import threading
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
 from autoencoders.cache import Entry, OtherKind, printable
-from autoencoders.pictures import FORMATS, formats, read_picture
+from autoencoders.pictures import FORMATS, decode_picture, formats
 from nnlite.serialization import is_temporary
 
 LARGEST_MEMBER = 2**28  # bytes of a picture in an archive, which are all read before it is decoded
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that zipfile expands in bounded pieces
 
 PASSED_OVER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}  # by systems, which show it to no one
-PASSED_OVER |= {"@eadir", "__macosx", "thumbnails", "thumbs", "$recycle.bin", "system volume information"}
-DRAWINGS = {".svg", ".eps", ".ps"}  # texts, but pictures for those who have them
+PASSED_OVER |= {"@eadir", "@recycle", "#recycle", "__macosx", "thumbnails", "thumbs", "$recycle.bin"}
+PASSED_OVER |= {"system volume information"}
+DRAWINGS = {
+    ".svg",
+    ".eps",
+    ".ps",
+    ".ai",
+    ".pdf",
+    ".xpm",
+    ".xbm",
+    ".pam",
+    ".hdr",
+    ".fits",
+}  # texts, or begin as texts do
+CONTROLS = set(range(32)) - set(b"\t\n\f\r\x1b")  # bytes that are in no text
 WAYS_OUT = {"HEIF": "pip install pillow-heif", "AVIF": "wants Pillow 11.3", None: "to be named itself"}
 
 
@@ -46,7 +60,8 @@ def list_folder(folder):
             continue
         seen.add((status.st_dev, status.st_ino))
         passed_over.update(filter(_is_passed_over, folders))
-        folders[:] = [name for name in folders if not _is_passed_over(name)]
+        kept = [name for name in folders if not _is_passed_over(name)]
+        folders[:] = sorted(kept, key=lambda name: (os.path.islink(os.path.join(parent, name)), name))  # links last
         paths += [os.path.join(parent, name) for name in names if not _is_passed_over(name)]
     notes = [
         *_note("without hidden and system folders", passed_over),
@@ -76,11 +91,14 @@ def _read_path(path):
 
 def zip_entries(archive):
     """(an Entry for each file in an open ZipFile, which is read in place; notes on what is left out)."""
-    entries, passed_over, lock = [], set(), threading.Lock()
-    for member in sorted(archive.infolist(), key=lambda member: member.filename):
-        *folders, name = PurePosixPath(member.filename).parts or [""]
-        passed_over.update(filter(_is_passed_over, folders))
-        if not member.is_dir() and not any(map(_is_passed_over, [*folders, name])):
+    members = sorted(archive.infolist(), key=lambda member: member.filename)
+    members = [member for member in members if not member.filename.endswith(("/", "\\"))]  # those are folders
+    parts = [re.split(r"[/\\]", member.filename) for member in members]
+    shared = len(os.path.commonprefix([each[:-1] for each in parts]))  # a folder that holds all counts as named itself
+    passed_over, lock, entries = set(), threading.Lock(), []
+    for member, each in zip(members, parts):
+        passed_over.update(filter(_is_passed_over, each[shared:-1]))
+        if not any(map(_is_passed_over, each[shared:])):
             entries.append(Entry(member.filename, functools.partial(_read_member, archive, member, lock)))
     return entries, _note("without hidden and system folders", passed_over)
 
@@ -102,18 +120,18 @@ def _read_member(archive, member, lock):
 def _read_any(file, name):
     """The Decoded of an open file that is a picture. Raises OtherKind, or what is wrong with one by its name."""
     try:
-        return read_picture(file)
+        return decode_picture(file)
     except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
         if is_temporary(error):
             raise
         suffix = os.path.splitext(name.lower())[1]
         format = next((format for format, suffixes in FORMATS.items() if suffix in suffixes), None)
         is_unknown = isinstance(error, UnidentifiedImageError)
-        if format in formats():  # by its name it is a picture, and a damaged one
-            raise ValueError("no picture") if is_unknown else error from None
+        if format in formats():  # by its name it is a picture
+            raise ValueError("not read by Pillow") if is_unknown else error from None
         file.seek(0)
         start = file.read(1024)
-        is_text = b"\0" not in start or start.startswith((b"\xff\xfe", b"\xfe\xff"))  # or UTF-16
+        is_text = CONTROLS.isdisjoint(start) or start.startswith((b"\xff\xfe", b"\xfe\xff"))  # or UTF-16
         if is_text and suffix not in DRAWINGS:  # even if it begins as some picture does, such as with "BM"
             raise OtherKind from None
         if is_unknown:

@@ -10,7 +10,7 @@ import numpy as np
 
 from autoencoders.cache import UNKNOWN
 from autoencoders.faces import make_faces
-from autoencoders.pictures import SHAPE
+from autoencoders.pictures import SHAPE, decode_picture
 from autoencoders.sources import open_source
 from nnlite.backend import accelerated
 
@@ -93,7 +93,9 @@ class ImageSet:
         return self.subset(np.arange(count) if rng is None else rng.choice(len(self), count, replace=False))
 
     def shared_with(self, other):
-        """How many of these images are in another set too; 0 if one of the two was not decoded."""
+        """How many of these images are in another set too; of files that are mapped as they are, by their names."""
+        if self.name == other.name:
+            return len(np.intersect1d(self.rows, other.rows))
         if self.origin.digests is None or other.origin.digests is None:
             return 0
         return int(np.isin(self.origin.digests[self.rows], other.origin.digests[other.rows]).sum())
@@ -106,6 +108,12 @@ class ImageSet:
     def subset(self, indices):
         """The ImageSet of the images `indices`, in that order."""
         return ImageSet(self._array, self.name, self.rows[indices], self.origin)
+
+
+def read_picture(path):
+    """The picture in a file as uint8 (64, 64, 3), as load_images reads those of a folder; raises what Pillow does."""
+    with open(path, "rb") as file:
+        return decode_picture(file).image
 
 
 def load_images(path=None, *, count=None, rng=None, quiet=False):

@@ -10,10 +10,11 @@ import math
 import re
 import threading
 import warnings
+import zlib
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 from PIL.Image import Resampling, Transpose
 
 SHAPE = (64, 64, 3)
@@ -29,14 +30,17 @@ FORMATS = {  # Pillow's names of what is opened, and the suffixes; none of them 
     "JPEG2000": {".jp2", ".j2k", ".jpx", ".jpf"},
     "HEIF": {".heic", ".heif", ".hif"},
 }
-SIDE = 4 * SHAPE[0]  # to no less than this width and height a JPEG is reduced while it is decoded
-LARGE = 2**24  # pixels above which a picture is sampled down to
-ENOUGH = 2**22  # of them before it is converted
+JPEGS = ("JPEG", "MPO")
+SIDE = 4 * SHAPE[0]  # a JPEG is reduced while it is decoded, to no less than this width and height,
+FINER_SIDE = 6 * SHAPE[0]  # or than this
+LARGE = 2**24  # pixels above which a picture is averaged
+ENOUGH = 2**22  # to at most so many before it is converted
 MEMORY = 2**29  # bytes that decoding one picture may take
 DECODING = {"JPEG2000": 24, "WEBP": 12, "AVIF": 12, "HEIF": 12}  # bytes a pixel that a decoder takes; the others 8
 HALF = 0.5 / 255  # half a grey level, if white is 1: so far beyond a range rounding may lead
 
-_ORIENTATION, _BITS, _PHOTOMETRIC, _XMP, _SAMPLE_FORMAT = 274, 258, 262, 700, 339  # tags of Exif and TIFF
+_BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _TILE_WIDTH, _TILE_HEIGHT = 258, 262, 274, 284, 322, 323  # tags of TIFF
+_SAMPLE_FORMAT, _XMP = 339, 700
 _WHITE_IS_ZERO, _SIGNED = 0, (2,)
 _XMP_ORIENTATION = rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])"
 _TURNS = {  # what makes a picture of an orientation upright
@@ -63,7 +67,7 @@ class Decoded(NamedTuple):
     was: str  # the picture's format, mode, size, and the range of its values if they had more than 8 bits
 
 
-def read_picture(file):
+def decode_picture(file):
     """The Decoded of a picture in a file that is open for reading.
 
     Raises UnidentifiedImageError if it is of no format that is here; ValueError, OSError or another exception of
@@ -80,20 +84,19 @@ def read_picture(file):
 def _decode(file):
     with Image.open(file, formats=formats()) as picture:
         was = f"{picture.format} {picture.mode} {picture.width} x {picture.height}"
-        needed = 6 * picture.width * picture.height if "progressive" in picture.info else 0  # a JPEG's coefficients
-        if picture.format in ("JPEG", "MPO") and min(picture.size) >= 2 * SIDE:
-            picture.draft(None, (SIDE, SIDE))  # to a half, a quarter or an eighth
-        pixels = picture.width * picture.height
-        needed += DECODING.get(picture.format, 8) * pixels
+        needed = _coefficients(picture)
+        width, height = _reduce(picture)
+        needed += DECODING.get(picture.format, 8) * max(picture.width * picture.height, _tile_pixels(picture))
         if needed > MEMORY:
             raise ValueError(f"{was}: takes {needed >> 20:,} MiB of memory to decode, may take {MEMORY >> 20:,}")
-        step = math.ceil(math.sqrt(pixels / ENOUGH)) if pixels > LARGE else 1
+        step = math.ceil(math.sqrt(width * height / ENOUGH)) if width * height > LARGE else 1
         with _large if needed > MEMORY / 8 else contextlib.nullcontext():
             turn = _load_and_turn(picture)
             colours, alpha, extrema = _planes(picture, step)
-        rgb = _on_white(_in_srgb(colours, picture.info.get("icc_profile")), alpha, picture.format)
-    image = fit(rgb if turn is None else rgb.transpose(turn))
-    return Decoded(image, was + extrema)
+        square = _central_square(width / step, height / step)
+        rgb = _on_white(_in_srgb(colours, picture.info.get("icc_profile")), alpha, square, picture.format)
+    small = rgb.resize(SHAPE[:2], Resampling.HAMMING, square)
+    return Decoded(np.asarray(small if turn is None else small.transpose(turn)), was + extrema)
 
 
 def fit(picture):
@@ -101,7 +104,15 @@ def fit(picture):
 
     That filter averages, where sharper ones, such as Lanczos, overshoot at edges and would be clipped.
     """
-    return np.asarray(ImageOps.fit(picture, SHAPE[:2], Resampling.HAMMING).convert("RGB"))
+    square = _central_square(*picture.size)
+    return np.asarray(picture.resize(SHAPE[:2], Resampling.HAMMING, square).convert("RGB"))
+
+
+def _central_square(width, height):
+    """(left, top, right, bottom); of a reduced picture, whose last column and row are parts, in fractions of pixels."""
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
 
 
 def value_range(lowest, highest, dtype):
@@ -159,6 +170,40 @@ def limited_by_memory():
             Image.MAX_IMAGE_PIXELS = limit
 
 
+def _coefficients(picture):
+    """Bytes of a JPEG's coefficients, which are all kept unless one scan of the file holds all there is of a block."""
+    if picture.format not in JPEGS:
+        return 0
+    sampling = [(horizontal, vertical) for _, horizontal, vertical, _ in picture.layer]
+    end, length = picture.fp.tell(), 6 + 2 * len(sampling)
+    picture.fp.seek(max(0, end - length - 2))
+    is_interleaved = picture.fp.read(5) == bytes([0xFF, 0xDA, 0, length, len(sampling)])  # the header of a scan of all
+    picture.fp.seek(end)
+    if is_interleaved and "progressive" not in picture.info:
+        return 0
+    horizontal, vertical = np.max(sampling, axis=0).clip(1)
+    samples = sum(h * v for h, v in sampling) / (horizontal * vertical)  # of a pixel
+    return int(2 * samples * picture.width * picture.height)
+
+
+def _reduce(picture):
+    """Have a JPEG decoded at a half, a quarter or an eighth of its size. Returns (width, height), with fractions.
+
+    Where a last block of 8 x 8 is a part, that reduced far would be seen at the edge.
+    """
+    side = FINER_SIDE if any(length % 8 for length in picture.size) else SIDE
+    if picture.format in JPEGS and min(picture.size) >= 2 * side:
+        _, (_, _, width, height) = picture.draft(None, (side, side))
+        return width, height
+    return picture.size
+
+
+def _tile_pixels(picture):
+    """Pixels of a tile of a TIFF, which may be larger than the picture."""
+    tags = getattr(picture, "tag_v2", {})
+    return tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0)
+
+
 def _load_and_turn(picture):
     """Decode the picture. Returns the Transpose that makes it upright, or None.
 
@@ -168,10 +213,14 @@ def _load_and_turn(picture):
     xmp = [picture.info.pop(key, None) for key in ("xmp", "XML:com.adobe.xmp")]  # so that Pillow turns by none of them
     xmp += [tags.get(_XMP), *(data for _, data in getattr(picture, "applist", ()))]  # where Pillow before 11 has it
     has_tag = _ORIENTATION in tags  # by that of a TIFF Pillow has turned it when it is loaded
+    _refuse_what_pillow_misreads(picture)
     _scale_transparency(picture)
     picture.load()
     with contextlib.suppress(Exception):
-        if (orientation := picture.getexif().get(_ORIENTATION)) is not None or has_tag:
+        orientation = picture.getexif().get(_ORIENTATION)
+        if isinstance(orientation, bytes):  # of another type than usual
+            orientation = orientation[0]
+        if orientation is not None or has_tag:
             return _TURNS.get(orientation)
     for text in xmp:
         text = text.encode() if isinstance(text, str) else text
@@ -182,37 +231,58 @@ def _load_and_turn(picture):
 
 def _scale_transparency(picture):
     """Bring the level or colour that a PNG of 1, 2, 4 or 16 bits says is transparent to 8 bits, as its values are."""
-    key, (raw_mode, *_) = picture.info.get("transparency"), [tile[3] for tile in picture.tile] or [None]
+    key, raw_mode = picture.info.get("transparency"), _decoder(picture)[1]
     if isinstance(key, int) and raw_mode in ("1", "L;2", "L;4"):
         picture.info["transparency"] = min(255, key * {"1": 255, "L;2": 85, "L;4": 17}[raw_mode])
     elif isinstance(key, tuple) and raw_mode == "RGB;16B":
         picture.info["transparency"] = tuple(level >> 8 for level in key)
 
 
+def _decoder(picture):
+    """(Pillow's name of the decoder, of the values as they are in the file) of a picture before it is loaded."""
+    if not picture.tile:
+        return None, None
+    name, _, _, arguments = picture.tile[0]
+    return name, arguments if isinstance(arguments, str) else arguments[0]
+
+
+def _refuse_what_pillow_misreads(picture):
+    tags, (decoder, raw_mode) = getattr(picture, "tag_v2", {}), _decoder(picture)
+    if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (8,))) > 8 and decoder == "raw":
+        raise ValueError("TIFF in planes of more than 8 bits, which Pillow does not read")
+    if decoder == "libtiff" and raw_mode in ("I;16BS", "I;32BS", "F;32BF"):
+        raise ValueError("compressed big-endian TIFF of signed integers or floats, which Pillow does not read")
+
+
 def _planes(picture, step):
-    """(colours of 8 bits, alpha or None, the range of values of more bits): of every step-th pixel and row."""
+    """(colours of 8 bits, alpha or None, the range of values of more bits), each the mean of step x step pixels."""
     if picture.mode == "F" or picture.mode.startswith("I"):
-        values = np.asarray(picture)[::step, ::step]
+        values = np.asarray(picture)
+        extrema = values.min(), values.max()
         key = picture.info.get("transparency")
-        alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
-        return Image.fromarray(_eight_bits(picture, values)), alpha, f", {values.min():.5g}..{values.max():.5g}"
+        alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)).reduce(step)
+        means = values if step == 1 else np.asarray(Image.fromarray(values.astype(np.float32)).reduce(step))
+        levels = _eight_bits(picture, means, *extrema, values.dtype)
+        return Image.fromarray(levels), alpha, f", {extrema[0]:.5g}..{extrema[1]:.5g}"
     if getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT) == _SIGNED:
         picture = picture.point([level ^ 128 for level in range(256)])  # -128 is black
-    if step > 1:
-        size = max(1, picture.width // step), max(1, picture.height // step)
-        picture = picture.resize(size, Resampling.NEAREST)
     if picture.mode == "La":  # which converts to LA alone
         picture = picture.convert("LA")
+    if step > 1:
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA").convert("RGBa").reduce(step).convert("RGBA")
+        else:
+            picture = picture.convert({"1": "L", "P": "RGB"}.get(picture.mode, picture.mode)).reduce(step)
     alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
     return picture, alpha, ""
 
 
-def _eight_bits(picture, values):
+def _eight_bits(picture, values, lowest, highest, dtype):
     """What values of more bits stand for, 0..255: by what the file says of them, or else by their range."""
     tags = getattr(picture, "tag_v2", {})
     (bits, *_), is_signed = tags.get(_BITS, (16,)), tags.get(_SAMPLE_FORMAT) == _SIGNED
     if picture.mode == "F" or bits > 16:
-        limits = value_range(values.min(), values.max(), values.dtype)
+        limits = value_range(lowest, highest, dtype)
     else:
         limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
     levels = to_levels(values, limits)
@@ -256,22 +326,37 @@ def _lab_profile():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
-def _on_white(rgb, alpha, format):
+def _on_white(rgb, alpha, square, format):
     if alpha is None or (format == "BMP" and alpha.getextrema() == (0, 0)):  # for Windows, that is a byte not in use
         return rgb
-    if alpha.getextrema() == (0, 0):
+    left, top, right, bottom = square
+    if alpha.crop((int(left), int(top), math.ceil(right), math.ceil(bottom))).getextrema() == (0, 0):
         raise ValueError("transparent all over")
     return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
 
 
 def _without_text(file):
-    """A PNG, as a file, less its text and its colour profile."""
+    """A PNG, as a file, less its text but XMP, and less a colour profile of more than 1 MiB."""
     file.seek(0)
     data = file.read()
     kept, start = [data[:8]], 8
     while start < len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")  # length, name, data, checksum
-        if data[start + 4 : start + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+        name, content = data[start + 4 : start + 8], data[start + 8 : end - 4]
+        if name == b"iTXt":
+            is_needed = content.startswith(b"XML:com.adobe.xmp\0\0")  # not compressed
+        elif name == b"iCCP":
+            is_needed = _expands_within(2**20, content[content.find(b"\0") + 2 :])
+        else:
+            is_needed = name not in (b"tEXt", b"zTXt")
+        if is_needed:
             kept.append(data[start:end])
         start = end
     return io.BytesIO(b"".join(kept))
+
+
+def _expands_within(limit, compressed):
+    try:
+        return len(zlib.decompressobj().decompress(compressed, limit + 1)) <= limit
+    except zlib.error:
+        return False

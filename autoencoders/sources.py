@@ -1,6 +1,7 @@
 """What a person names as images, a folder, a .zip, a .npy or an .npz file, becomes an array, uint8 (N, 64, 64, 3)."""
 
 import os
+import re
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -38,8 +39,8 @@ def open_source(path, quiet):
 
 def split_key(path):
     """(file, the name of an array in it, or None) of FILE or FILE.npz:NAME."""
-    file, separator, key = os.fspath(path).rpartition(".npz:")
-    return (f"{file}.npz", key) if separator and not os.path.exists(path) else (os.fspath(path), None)
+    found = re.fullmatch(r"(.+\.(?:npz|zip)):(.+)", os.fspath(path), re.IGNORECASE | re.DOTALL)
+    return found.groups() if found and not os.path.exists(path) else (os.fspath(path), None)
 
 
 @contextmanager

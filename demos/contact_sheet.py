@@ -1,10 +1,12 @@
 """Contact sheet: what was understood of a data set: 64 of its images, and what each was before."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
 
 from autoencoders import load_images
+from autoencoders.cache import printable
 from autoencoders.figures import contact_sheet_figure
 from demos import settings
 from demos.output import Table, markdown, save_figure
@@ -37,9 +39,11 @@ def run(options, images):
         parts += ["Unreadable:", list(images.origin.unreadable)]
     print(markdown(parts), end="\n\n")
     shown = np.sort(np.random.default_rng(options.seed).permutation(len(images))[:SHOWN])
-    title = f"{len(shown)} of {len(images):,} images of {images.name},\nunder each its name, what it was, its values"
+    title = f"{len(shown)} of {len(images):,} images of {printable(images.name)};\nunder each its name, kind and values"
     captions = [_caption(images, i) for i in shown]
-    save_figure(options, "contact_sheet.png", contact_sheet_figure(title, images[shown], captions))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is drawn as a box
+        save_figure(options, "contact_sheet.png", contact_sheet_figure(title, images[shown], captions))
 
 
 def _caption(images, i):

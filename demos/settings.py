@@ -134,9 +134,11 @@ def one_line_of_errors(prog):
 
 def make_folder(options):
     """Make the output folder, and see that files can be written there, and that it is not among the images."""
-    data = getattr(options, "data", None)
-    if data is not None and Path(data).resolve() in (options.out.resolve(), *options.out.resolve().parents):
-        fail(options.prog, f"--out {options.out}: found it inside --data {data}, wanted a folder outside")
+    out = options.out.resolve()
+    for name in ("data", "validation"):
+        images = getattr(options, name, None)
+        if images is not None and Path(images).resolve() in (out, *out.parents):
+            fail(options.prog, f"--out {options.out}: found it inside --{name} {images}, wanted a folder outside")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=options.out).close()

@@ -17,13 +17,13 @@ def png(depth, colour, width, height, samples, *chunks):
     )
 
 
-def tiff(width, height, samples, order="<", *, bits=(8,), photometric=1, formats=(1,), more=()):
-    """An uncompressed TIFF; samples: bytes of all rows; bits, formats: of each sample; more: (tag, type, values)."""
+def tiff(width, height, samples, order="<", *, bits=(8,), photometric=1, formats=(1,), compression=1, more=()):
+    """A TIFF in one strip; samples: bytes of all rows; bits, formats: of each sample; more: (tag, type, values)."""
     tags = [
         (256, 4, [width]),
         (257, 4, [height]),
         (258, 3, bits),
-        (259, 3, [1]),
+        (259, 3, [compression]),
         (262, 3, [photometric]),
         (273, 4, [8]),  # the samples stand behind the header of 8 bytes
         (277, 3, [len(bits)]),

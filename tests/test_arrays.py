@@ -1,6 +1,8 @@
 """Images in .npy and .npz files: of which layouts, sizes and ranges, and what is said of each."""
 
+import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -175,6 +177,22 @@ def test_a_name_of_no_images_is_refused(path, name):
     np.savez(path.with_suffix(".npz"), objects=np.array([{}]), target=np.arange(4), images=UNIT)
     with pytest.raises(ValueError, match=rf"images.npz:{name}: found {name} \S+ \(.,\); wanted images: numbers"):
         load_images(f"{path.with_suffix('.npz')}:{name}")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_an_array_that_expands_beyond_its_header_is_none(path, compression):
+    content = io.BytesIO()
+    np.save(content, UNIT)
+    with zipfile.ZipFile(path.with_suffix(".npz"), "w", compression) as archive:
+        archive.writestr("images.npy", content.getvalue() + bytes(10**7))
+    with pytest.raises(ValueError, match="images.npz: found none; wanted images"):
+        load_images(path.with_suffix(".npz"))
+
+
+def test_arrays_in_a_zip_are_chosen_by_name_too(path):
+    np.savez(path.with_suffix(".npz"), a=UNIT, b=UNIT)
+    path.with_suffix(".npz").rename(path.with_suffix(".ZIP"))
+    assert len(load_images(f"{path.with_suffix('.ZIP')}:a")) == 4
 
 
 def test_an_npz_without_arrays_is_told(path):

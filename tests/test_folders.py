@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -91,6 +92,14 @@ def test_other_kinds_are_told_by_kind_and_count(folder, source):
     ]
 
 
+def test_many_other_kinds_are_told_in_one_short_line(folder):
+    paint(folder / "a.png", 110)
+    for number in range(30):
+        (folder / f"a.{number:03}").write_bytes(b"\0")
+    (note,) = load_images(folder).origin.notes
+    assert note.startswith("without files of other kinds: 1 .0") and note.endswith(", 22 more kinds")
+
+
 @BOTH
 def test_a_format_that_is_not_here_is_told_with_a_way_out(folder, source, monkeypatch):
     paint(folder / "a.png", 110)
@@ -110,7 +119,7 @@ def test_unreadable_files_are_counted_named_and_left_out(folder, source):
     for images in (load_images(source(folder)), load_images(source(folder))):  # decoded, and from the cache
         assert levels(images) == [107] and len(images.origin.unreadable) == 4
         (note,) = images.origin.notes
-        assert note.startswith("without 4 unreadable files: a.png (no picture); b.jpg (") and note.endswith(
+        assert note.startswith("without 4 unreadable files: a.png (not read by Pillow); b.jpg (") and note.endswith(
             "and 1 more"
         )
 
@@ -126,7 +135,7 @@ def test_a_truncated_picture_is_unreadable(folder, source):
 def test_where_nothing_can_be_read_all_that_was_found_is_told(folder, source):
     (folder / "a.png").write_bytes(b"no picture")
     (folder / "a.svg").write_text("<svg/>")
-    found = r"found 1 unreadable file: a.png \(no picture\); files of other kinds: 1 .svg; wanted .* JPEG, PNG"
+    found = r"found 1 unreadable file: a.png \(not read by Pillow\); files of other kinds: 1 .svg; wanted .* JPEG, PNG"
     with pytest.raises(ValueError, match=found):
         load_images(source(folder))
     assert cached(folder) == []
@@ -217,10 +226,33 @@ def test_a_folder_that_may_not_be_read_is_not_called_empty(folder):
 def test_a_name_that_moves_the_cursor_is_shown_as_its_codes(folder):
     paint(folder / "a.png", 110)
     (folder / "b\x1b[2J.png").write_bytes(b"no picture")
-    assert load_images(folder).origin.unreadable == [r"b\x1b[2J.png (no picture)"]
+    assert load_images(folder).origin.unreadable == [r"b\x1b[2J.png (not read by Pillow)"]
 
 
 # ---- archives
+
+
+def test_a_folder_that_holds_all_of_a_zip_may_have_any_name(folder):
+    for name in ("a.png", "b.png"):
+        paint(folder / "thumbnails" / name, 110)
+    assert len(load_images(zipped(folder))) == 2
+
+
+def test_names_that_windows_wrote_are_taken(folder):
+    paint(folder / "a.png", 110)
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        for name in ("faces\\a.png", "faces\\.cache\\a.png", "faces\\Thumbs.db", "b\\a.png"):
+            archive.write(folder / "a.png", name)
+    images = load_images(folder / "a.zip")
+    assert [name for name, _ in images.origin.pictures] == ["b\\a.png", "faces\\a.png"]
+    assert images.origin.notes[0] == "without hidden and system folders: .cache"
+
+
+def test_a_name_that_is_none_is_taken(folder):
+    paint(folder / "a.png", 110)
+    with zipfile.ZipFile(zipped(folder)) as archive:
+        archive.infolist()[0].filename = ""
+        assert [entry.name for entry in folders.zip_entries(archive)[0]] == [""]
 
 
 def test_names_in_a_zip_never_become_paths(folder):
@@ -286,8 +318,8 @@ def test_a_truncated_zip_is_named(folder, kept):
 
 @BOTH
 def test_what_is_read_is_kept_until_a_file_changes(folder, source, monkeypatch):
-    read, read_picture = [], folders.read_picture
-    monkeypatch.setattr(folders, "read_picture", lambda file: read.append(1) or read_picture(file))
+    read, decode_picture = [], folders.decode_picture
+    monkeypatch.setattr(folders, "decode_picture", lambda file: read.append(1) or decode_picture(file))
     for name in ("a.png", "b.png"):
         paint(folder / name, 110)
     path = source(folder)
@@ -367,11 +399,27 @@ def test_decoding_that_is_interrupted_leaves_no_cache(folder, monkeypatch):
 
     paint(folder / "a.png", 110)
     with monkeypatch.context() as patch:
-        patch.setattr(folders, "read_picture", interrupted)
+        patch.setattr(folders, "decode_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load_images(folder)
     assert cached(folder) == []
     assert levels(load_images(folder)) == [110]
+
+
+def test_what_is_interrupted_is_not_read_to_the_end_of_its_batch(folder, monkeypatch):
+    def interrupted_or_slow(file, read=[]):  # noqa: B006
+        read.append(file)
+        if len(read) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.5)
+
+    for number in range(4 * cache.BATCH):
+        paint(folder / f"{number}.png", 110)
+    monkeypatch.setattr(folders, "decode_picture", interrupted_or_slow)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        load_images(folder)
+    assert time.monotonic() - start < 3
 
 
 def test_an_error_of_the_machine_is_no_fault_of_a_picture(folder, monkeypatch):
@@ -379,7 +427,7 @@ def test_an_error_of_the_machine_is_no_fault_of_a_picture(folder, monkeypatch):
         raise MemoryError
 
     paint(folder / "a.png", 110)
-    monkeypatch.setattr(folders, "read_picture", full)
+    monkeypatch.setattr(folders, "decode_picture", full)
     with pytest.raises(MemoryError):
         load_images(folder)
     assert cached(folder) == []
