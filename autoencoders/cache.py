@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 import threading
 from collections import Counter
@@ -21,6 +22,8 @@ from nnlite.serialization import delete_abandoned, is_temporary, map_npy, replac
 CACHE_VERSION = 4  # another number for another way to decode
 BATCH = 16  # entries that a thread reads before it hands them on: one at a time, waiting would cost more than reading
 WINDOW = 1024  # entries that may be read before an earlier one is
+# The digest of an image is the sum of its bytes, taken as 1,536 numbers of 64 bits, times these, modulo 2^64.
+DIGEST_WEIGHTS = np.random.default_rng(0).integers(2**64, size=math.prod(SHAPE) // 8, dtype=np.uint64)
 NAMED, KINDS = 3, 8  # unreadable files that a note names, kinds of other files
 DARK = 32  # an image whose values are all below that, of 255, was likely of another range
 
@@ -92,7 +95,7 @@ def _cached_files(source, paths):
 
 
 def _save_origin(path, origin):
-    text = json.dumps(origin._replace(digests=origin.digests.tolist())._asdict(), indent=1)
+    text = json.dumps(origin._replace(digests=origin.digests.tolist())._asdict())
     with replacing(path) as file:
         file.write(f"{_digest(text)}\n{text}".encode())
 
@@ -113,19 +116,22 @@ def _decode(source, entries, notes, file, quiet):
     """Write to `file`, as .npy, every image that can be read. Returns the Origin."""
     pictures, digests, unreadable, others, dark = [], [], [], Counter(), 0
     _write_header(file, len(entries))
-    for entry, outcome in zip(entries, _read_all(entries, quiet)):
-        match outcome:
-            case Decoded(image, was):
-                data = image.tobytes()
-                file.write(data)
-                pictures.append([printable(entry.name), was])
-                digests.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big"))
-                dark += int(image.max() < DARK)
-            case OtherKind():
-                others.update(outcome.args)
-            case _:
-                reason = getattr(outcome, "strerror", None) or str(outcome) or type(outcome).__name__
-                unreadable.append(printable(f"{entry.name} ({reason})"))
+    for batch in _read_all(entries, quiet):
+        images = [outcome.image.ravel() for _, outcome in batch if isinstance(outcome, Decoded)]
+        images = np.stack(images) if images else np.empty((0, math.prod(SHAPE)), np.uint8)
+        file.write(images)
+        digests.append(images.view(np.uint64) @ DIGEST_WEIGHTS)
+        dark += np.count_nonzero(images.max(axis=1) < DARK)
+        for entry, outcome in batch:
+            match outcome:
+                case Decoded(_, was):
+                    pictures.append([printable(entry.name), was])
+                case OtherKind():
+                    others.update(outcome.args)
+                case _:
+                    reason = getattr(outcome, "strerror", None) or str(outcome) or type(outcome).__name__
+                    unreadable.append(printable(f"{entry.name} ({reason})"))
+    digests = np.concatenate([np.empty(0, np.uint64), *digests])
     left_out = [_unreadable_files(unreadable)] if unreadable else []
     if others:
         kinds = [f"{count} {printable(kind)}" for kind, count in others.most_common(KINDS)]
@@ -138,13 +144,13 @@ def _decode(source, entries, notes, file, quiet):
     file.seek(0)
     _write_header(file, len(pictures))  # NumPy leaves room for longer numbers, so that it takes as many bytes
     notes = [*notes, *(f"without {text}" for text in left_out)]
-    if copies := len(pictures) - len(set(digests)):
+    if copies := len(digests) - len(np.unique(digests)):
         notes.append(f"copies of other images: {copies}; each is trained on, or validated on, with its original")
     if dark:
         notes.append(
             f"nearly black images: {dark}, without a value above {DARK - 1} of 255; were they of another range?"
         )
-    return Origin(pictures, np.array(digests, np.uint64), unreadable, notes)
+    return Origin(pictures, digests, unreadable, notes)
 
 
 def _write_header(file, count):
@@ -153,7 +159,7 @@ def _write_header(file, count):
 
 
 def _read_all(entries, quiet):
-    """Yield for each entry, in order, its Decoded or the exception that it raises; they are read on all cores."""
+    """Yield all entries in order, in batches of (entry, its Decoded or the exception it raises), read on all cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     bar = tqdm(total=len(entries), desc="decoding", unit=" pictures", disable=quiet or None)
     stopped = threading.Event()
@@ -162,23 +168,23 @@ def _read_all(entries, quiet):
         for start in range(0, len(entries), WINDOW):
             window = entries[start : start + WINDOW]
             batches = [window[k : k + BATCH] for k in range(0, len(window), BATCH)]
-            for outcomes in pool.map(functools.partial(_read_batch, stopped), batches):
-                yield from outcomes
-                bar.update(len(outcomes))
+            for batch in pool.map(functools.partial(_read_batch, stopped), batches):
+                yield batch
+                bar.update(len(batch))
 
 
 def _read_batch(stopped, entries):
-    outcomes = []
+    batch = []
     for entry in entries:
         if stopped.is_set():
             break
         try:
-            outcomes.append(entry.read())
+            batch.append((entry, entry.read()))
         except Exception as error:  # damaged pictures raise almost anything in Pillow's decoders
             if is_temporary(error):
                 raise
-            outcomes.append(error)
-    return outcomes
+            batch.append((entry, error))
+    return batch
 
 
 def _unreadable_files(unreadable):

@@ -81,7 +81,8 @@ def _note(text, names):
 
 def folder_entries(folder, paths):
     """An Entry for each of the paths of list_folder()."""
-    return [Entry(os.path.relpath(path, folder), functools.partial(_read_path, path)) for path in paths]
+    start = len(os.path.join(folder, ""))
+    return [Entry(path[start:], functools.partial(_read_path, path)) for path in paths]
 
 
 def _read_path(path):
