@@ -13,7 +13,8 @@ from PIL import Image
 
 from autoencoders.cache import Entry, cache_folder, printable
 from autoencoders.folders import COMPRESSIONS
-from autoencoders.pictures import SHAPE, Decoded, fit, to_levels, value_range
+from autoencoders.pictures import SHAPE, Decoded, fit
+from autoencoders.values import to_levels, value_range
 from nnlite.serialization import is_temporary, map_array, read_header
 
 SMALLEST = 8  # height and width

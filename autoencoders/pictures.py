@@ -1,7 +1,4 @@
-"""A picture of any size and kind as an image: upright, in sRGB, on white, its values as they were meant.
-
-docs/pictures.md lists the formats, and what becomes of each kind of value.
-"""
+"""A picture of any format and size as an image: its central square, upright, on white, 64 x 64."""
 
 import contextlib
 import functools
@@ -14,8 +11,10 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.Image import Resampling, Transpose
+
+from autoencoders.values import prepare, read_values
 
 SHAPE = (64, 64, 3)
 FORMATS = {  # Pillow's names of what is opened, and the suffixes; none of them can name a file or run a program
@@ -37,11 +36,8 @@ LARGE = 2**24  # pixels above which a picture is averaged
 ENOUGH = 2**22  # to at most so many before it is converted
 MEMORY = 2**29  # bytes that decoding one picture may take
 DECODING = {"JPEG2000": 24, "WEBP": 12, "AVIF": 12, "HEIF": 12}  # bytes a pixel that a decoder takes; the others 8
-HALF = 0.5 / 255  # half a grey level, if white is 1: so far beyond a range rounding may lead
 
-_BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _TILE_WIDTH, _TILE_HEIGHT = 258, 262, 274, 284, 322, 323  # tags of TIFF
-_SAMPLE_FORMAT, _XMP = 339, 700
-_WHITE_IS_ZERO, _SIGNED = 0, (2,)
+_ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 274, 322, 323, 700  # tags of Exif and TIFF
 _XMP_ORIENTATION = rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])"
 _TURNS = {  # what makes a picture of an orientation upright
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -52,13 +48,6 @@ _TURNS = {  # what makes a picture of an orientation upright
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-_SPACES = {  # of a profile: the mode that it converts from, and the modes of pictures that it may belong to
-    "GRAY": ("L", {"1", "L", "LA"}),
-    "RGB": ("RGB", {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"}),
-    "CMYK": ("CMYK", {"CMYK"}),
-    "Lab": ("LAB", {"LAB"}),
-}
-_AS_DEFINED = 0x100  # NOOPTIMIZE of LittleCMS, whose faster table is up to 10 grey levels off in grey and LAB
 _large = threading.Lock()  # of pictures that take much memory, one is decoded at a time
 
 
@@ -92,9 +81,9 @@ def _decode(file):
         step = math.ceil(math.sqrt(width * height / ENOUGH)) if width * height > LARGE else 1
         with _large if needed > MEMORY / 8 else contextlib.nullcontext():
             turn = _load_and_turn(picture)
-            colours, alpha, extrema = _planes(picture, step)
+            rgb, alpha, extrema = read_values(picture, step)
         square = _central_square(width / step, height / step)
-        rgb = _on_white(_in_srgb(colours, picture.info.get("icc_profile")), alpha, square, picture.format)
+        rgb = _on_white(rgb, alpha, square, picture.format)
     small = rgb.resize(SHAPE[:2], Resampling.HAMMING, square)
     return Decoded(np.asarray(small if turn is None else small.transpose(turn)), was + extrema)
 
@@ -113,36 +102,6 @@ def _central_square(width, height):
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side
-
-
-def value_range(lowest, highest, dtype):
-    """The range, such as (0, 1), that values from `lowest` to `highest` are of.
-
-    Floats are of 0..1, -1..1 or 0..255, integers of 0..255 or 0..65535. Raises ValueError if they go beyond all of
-    these, or leave so much of one unused, such as 0..10 of 0..255, that it is likely another.
-    """
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise ValueError(f"found nan or inf among {dtype}, wanted finite numbers")
-    if np.issubdtype(dtype, np.floating):
-        if -HALF <= lowest and highest <= 1 + HALF:
-            return 0, 1
-        if -1 - 2 * HALF <= lowest <= -0.5 and highest <= 1 + 2 * HALF:
-            return -1, 1
-        if -255 * HALF <= lowest and 255 / 8 <= highest <= 255 + 255 * HALF:
-            return 0, 255
-        ranges = "0..1, -1..1 and 0..255"
-    else:
-        for largest in (255, 65535):
-            if 0 <= lowest and largest / 8 <= highest <= largest:
-                return 0, largest
-        ranges = "0..255 and 0..65535"
-    raise ValueError(f"found {dtype} from {lowest:.5g} to {highest:.5g}, wanted numbers that fill one of {ranges}")
-
-
-def to_levels(values, limits):
-    """Values between the limits (black, white) -> uint8, 0..255, rounded; what lies outside is clipped."""
-    black, white = limits
-    return np.rint(np.clip((values - np.float64(black)) * (255 / (white - black)), 0, 255)).astype(np.uint8)
 
 
 @functools.cache
@@ -213,8 +172,7 @@ def _load_and_turn(picture):
     xmp = [picture.info.pop(key, None) for key in ("xmp", "XML:com.adobe.xmp")]  # so that Pillow turns by none of them
     xmp += [tags.get(_XMP), *(data for _, data in getattr(picture, "applist", ()))]  # where Pillow before 11 has it
     has_tag = _ORIENTATION in tags  # by that of a TIFF Pillow has turned it when it is loaded
-    _refuse_what_pillow_misreads(picture)
-    _scale_transparency(picture)
+    prepare(picture)
     picture.load()
     with contextlib.suppress(Exception):
         orientation = picture.getexif().get(_ORIENTATION)
@@ -227,103 +185,6 @@ def _load_and_turn(picture):
         if isinstance(text, bytes) and (found := re.search(_XMP_ORIENTATION, text)):
             return _TURNS.get(int(found[1]))
     return None
-
-
-def _scale_transparency(picture):
-    """Bring the level or colour that a PNG of 1, 2, 4 or 16 bits says is transparent to 8 bits, as its values are."""
-    key, raw_mode = picture.info.get("transparency"), _decoder(picture)[1]
-    if isinstance(key, int) and raw_mode in ("1", "L;2", "L;4"):
-        picture.info["transparency"] = min(255, key * {"1": 255, "L;2": 85, "L;4": 17}[raw_mode])
-    elif isinstance(key, tuple) and raw_mode == "RGB;16B":
-        picture.info["transparency"] = tuple(level >> 8 for level in key)
-
-
-def _decoder(picture):
-    """(Pillow's name of the decoder, of the values as they are in the file) of a picture before it is loaded."""
-    if not picture.tile:
-        return None, None
-    name, _, _, arguments = picture.tile[0]
-    return name, arguments if isinstance(arguments, str) else arguments[0]
-
-
-def _refuse_what_pillow_misreads(picture):
-    tags, (decoder, raw_mode) = getattr(picture, "tag_v2", {}), _decoder(picture)
-    if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (8,))) > 8 and decoder == "raw":
-        raise ValueError("TIFF in planes of more than 8 bits, which Pillow does not read")
-    if decoder == "libtiff" and raw_mode in ("I;16BS", "I;32BS", "F;32BF"):
-        raise ValueError("compressed big-endian TIFF of signed integers or floats, which Pillow does not read")
-
-
-def _planes(picture, step):
-    """(colours of 8 bits, alpha or None, the range of values of more bits), each the mean of step x step pixels."""
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        extrema = values.min(), values.max()
-        key = picture.info.get("transparency")
-        alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)).reduce(step)
-        means = values if step == 1 else np.asarray(Image.fromarray(values.astype(np.float32)).reduce(step))
-        levels = _eight_bits(picture, means, *extrema, values.dtype)
-        return Image.fromarray(levels), alpha, f", {extrema[0]:.5g}..{extrema[1]:.5g}"
-    if getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT) == _SIGNED:
-        picture = picture.point([level ^ 128 for level in range(256)])  # -128 is black
-    if picture.mode == "La":  # which converts to LA alone
-        picture = picture.convert("LA")
-    if step > 1:
-        if picture.has_transparency_data:
-            picture = picture.convert("RGBA").convert("RGBa").reduce(step).convert("RGBA")
-        else:
-            picture = picture.convert({"1": "L", "P": "RGB"}.get(picture.mode, picture.mode)).reduce(step)
-    alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
-    return picture, alpha, ""
-
-
-def _eight_bits(picture, values, lowest, highest, dtype):
-    """What values of more bits stand for, 0..255: by what the file says of them, or else by their range."""
-    tags = getattr(picture, "tag_v2", {})
-    (bits, *_), is_signed = tags.get(_BITS, (16,)), tags.get(_SAMPLE_FORMAT) == _SIGNED
-    if picture.mode == "F" or bits > 16:
-        limits = value_range(lowest, highest, dtype)
-    else:
-        limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
-    levels = to_levels(values, limits)
-    return 255 - levels if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else levels
-
-
-def _in_srgb(picture, profile):
-    """A picture as RGB, converted from its ICC profile if it has a valid one, other than sRGB."""
-    if picture.mode == "LAB" and profile is None:
-        profile = _lab_profile()
-    space, transform = _transform(profile)
-    mode, modes = _SPACES.get(space, (None, ()))
-    if picture.mode in modes:
-        return ImageCms.applyTransform(picture.convert(mode), transform)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-@functools.lru_cache(maxsize=8)
-def _transform(profile):
-    """(colour space, ImageCmsTransform to sRGB) of a profile's bytes; (None, None) if it is none, damaged, or sRGB."""
-    if profile is None:
-        return None, None
-    with contextlib.suppress(Exception):  # a damaged profile raises almost anything
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = opened.profile.xcolor_space.strip()
-        mode, _ = _SPACES[space]
-        flags = 0 if mode == "RGB" else _AS_DEFINED
-        transform = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), mode, "RGB", flags=flags)
-        colours = np.stack(np.meshgrid(*[np.arange(0, 256, 51)] * 3), axis=-1).reshape(1, -1, 3).astype(np.uint8)
-        if mode != "RGB" or _distance(colours, ImageCms.applyTransform(Image.fromarray(colours), transform)) > 1:
-            return space, transform
-    return None, None
-
-
-def _distance(one, other):
-    return np.abs(np.asarray(one).astype(int) - np.asarray(other)).max()
-
-
-@functools.cache
-def _lab_profile():
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 def _on_white(rgb, alpha, square, format):
