@@ -18,8 +18,9 @@ from autoencoders.values import to_levels, value_range
 from nnlite.serialization import is_temporary, map_array, read_header
 
 SMALLEST = 8  # height and width
+LARGEST = 2**22  # height times width
 BLOCK = 2**24  # bytes that are looked at together
-WANTED = "images: numbers, (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W), N not 0, H and W at least 8"
+WANTED = "images: numbers, (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W), from 8 x 8 to 2048 x 2048"
 
 
 @contextlib.contextmanager
@@ -71,8 +72,8 @@ def _layout(array):
             is_first = True
         case _:
             return None
-    is_of_images = array.dtype.kind in "uif" and array.shape[0] > 0 and min(height, width) >= SMALLEST
-    return (channels, is_first) if is_of_images else None
+    fits = array.shape[0] > 0 and min(height, width) >= SMALLEST and height * width <= LARGEST
+    return (channels, is_first) if fits and array.dtype.kind in "uif" else None
 
 
 def array_entries(name, array):
@@ -111,6 +112,6 @@ def _extremes(images):
 def _read_row(images, limits, row):
     values = images[row]  # (H, W, C)
     height, width, channels = values.shape
-    levels = to_levels(values, limits).reshape(height, width, channels)
+    levels = np.ascontiguousarray(values) if values.dtype == np.uint8 else to_levels(values, limits)
     picture = Image.fromarray(levels[..., 0] if channels == 1 else levels)
     return Decoded(fit(picture), f"{values.dtype} {width} x {height}, {values.min():.5g}..{values.max():.5g}")

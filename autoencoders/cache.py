@@ -20,7 +20,7 @@ from autoencoders.pictures import SHAPE, Decoded, formats, limited_by_memory
 from nnlite.serialization import delete_abandoned, is_temporary, map_npy, replacing
 
 CACHE_VERSION = 4  # another number for another way to decode
-BATCH = 16  # entries that a thread reads before it hands them on: one at a time, waiting would cost more than reading
+BATCH = 16  # entries that a thread reads, at most, before it hands them on: the threads seldom wait for one another
 WINDOW = 1024  # entries that may be read before an earlier one is
 # The digest of an image is the sum of its bytes, taken as 1,536 numbers of 64 bits, times these, modulo 2^64.
 DIGEST_WEIGHTS = np.random.default_rng(0).integers(2**64, size=math.prod(SHAPE) // 8, dtype=np.uint64)
@@ -160,14 +160,15 @@ def _write_header(file, count):
 
 def _read_all(entries, quiet):
     """Yield all entries in order, in batches of (entry, its Decoded or the exception it raises), read on all cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    size = max(1, min(BATCH, len(entries) // (4 * threads)))
     bar = tqdm(total=len(entries), desc="decoding", unit=" pictures", disable=quiet or None)
     stopped = threading.Event()
-    with limited_by_memory(), ThreadPoolExecutor(cores) as pool, bar, contextlib.ExitStack() as stack:
+    with limited_by_memory(), ThreadPoolExecutor(threads) as pool, bar, contextlib.ExitStack() as stack:
         stack.callback(stopped.set)  # where Ctrl-C or an error ends this, before the pool waits for its threads
         for start in range(0, len(entries), WINDOW):
             window = entries[start : start + WINDOW]
-            batches = [window[k : k + BATCH] for k in range(0, len(window), BATCH)]
+            batches = [window[k : k + size] for k in range(0, len(window), size)]
             for batch in pool.map(functools.partial(_read_batch, stopped), batches):
                 yield batch
                 bar.update(len(batch))

@@ -17,6 +17,7 @@ from autoencoders.cache import Entry, OtherKind, printable
 from autoencoders.pictures import FORMATS, decode_picture, formats
 from nnlite.serialization import is_temporary
 
+READ_AT_ONCE = 2**20  # bytes of a file below which it is: each read lets another thread have the interpreter
 LARGEST_MEMBER = 2**28  # bytes of a picture in an archive, which are all read before it is decoded
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that zipfile expands in bounded pieces
 
@@ -87,6 +88,8 @@ def folder_entries(folder, paths):
 
 def _read_path(path):
     with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size < READ_AT_ONCE:
+            file = io.BytesIO(file.read())
         return _read_any(file, path)
 
 

@@ -35,7 +35,15 @@ FINER_SIDE = 6 * SHAPE[0]  # or than this
 LARGE = 2**24  # pixels above which a picture is averaged
 ENOUGH = 2**22  # to at most so many before it is converted
 MEMORY = 2**29  # bytes that decoding one picture may take
-DECODING = {"JPEG2000": 24, "WEBP": 12, "AVIF": 12, "HEIF": 12}  # bytes a pixel that a decoder takes; the others 8
+AVERAGING = {"1": 2, "L": 2, "RGB": 5, "CMYK": 5, "YCbCr": 5, "LAB": 5, "I": 5, "F": 5, "I;16": 8, "I;16B": 8}
+# bytes a pixel of each mode, with what it becomes on the way to fewer; of the others 9
+DECODING = {
+    "TIFF": 1,
+    "JPEG2000": 15,
+    "WEBP": 11,
+    "AVIF": 5,
+    "HEIF": 3,
+}  # bytes a pixel that these decoders take besides
 
 _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 274, 322, 323, 700  # tags of Exif and TIFF
 _XMP_ORIENTATION = rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])"
@@ -75,7 +83,8 @@ def _decode(file):
         was = f"{picture.format} {picture.mode} {picture.width} x {picture.height}"
         needed = _coefficients(picture)
         width, height = _reduce(picture)
-        needed += DECODING.get(picture.format, 8) * max(picture.width * picture.height, _tile_pixels(picture))
+        bytes_a_pixel = AVERAGING.get(picture.mode, 9) + DECODING.get(picture.format, 0)
+        needed += bytes_a_pixel * max(picture.width * picture.height, _tile_pixels(picture))
         if needed > MEMORY:
             raise ValueError(f"{was}: takes {needed >> 20:,} MiB of memory to decode, may take {MEMORY >> 20:,}")
         step = math.ceil(math.sqrt(width * height / ENOUGH)) if width * height > LARGE else 1

@@ -50,7 +50,9 @@ def value_range(lowest, highest, dtype):
 def to_levels(values, limits):
     """Values between the limits (black, white) -> uint8, 0..255, rounded; what lies outside is clipped."""
     black, white = limits
-    return np.rint(np.clip((values - np.float64(black)) * (255 / (white - black)), 0, 255)).astype(np.uint8)
+    levels = values - np.float64(black)  # of which there is one copy alone
+    levels *= 255 / (white - black)
+    return np.rint(np.clip(levels, 0, 255, out=levels), out=levels).astype(np.uint8)
 
 
 def prepare(picture):
@@ -86,33 +88,35 @@ def read_values(picture, step):
 
 def _planes(picture, step):
     """(colours of 8 bits, alpha or None, the range of values of more bits), each the mean of step x step pixels."""
+    tags, key = getattr(picture, "tag_v2", {}), picture.info.get("transparency")
     if picture.mode == "F" or picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        extrema = values.min(), values.max()
-        key = picture.info.get("transparency")
-        alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)).reduce(step)
-        means = values if step == 1 else np.asarray(Image.fromarray(values.astype(np.float32)).reduce(step))
-        levels = _eight_bits(picture, means, *extrema, values.dtype)
-        return Image.fromarray(levels), alpha, f", {extrema[0]:.5g}..{extrema[1]:.5g}"
-    if getattr(picture, "tag_v2", {}).get(SAMPLE_FORMAT) == SIGNED:
+        deep = _in_mode(picture, "F" if picture.mode == "F" else "I")
+        lowest, highest = deep.getextrema()
+        levels = _eight_bits(np.asarray(deep.reduce(step)), lowest, highest, tags)
+        alpha = None if key is None else Image.fromarray(np.where(np.asarray(deep) == key, np.uint8(0), np.uint8(255)))
+        return Image.fromarray(levels), alpha and alpha.reduce(step), f", {lowest:.5g}..{highest:.5g}"
+    if tags.get(SAMPLE_FORMAT) == SIGNED:
         picture = picture.point([level ^ 128 for level in range(256)])  # -128 is black
     if picture.mode == "La":  # which converts to LA alone
         picture = picture.convert("LA")
     if step > 1:
         if picture.has_transparency_data:
-            picture = picture.convert("RGBA").convert("RGBa").reduce(step).convert("RGBA")
+            picture = _in_mode(picture, "RGBA").convert("RGBa").reduce(step).convert("RGBA")
         else:
-            picture = picture.convert({"1": "L", "P": "RGB"}.get(picture.mode, picture.mode)).reduce(step)
+            picture = _in_mode(picture, {"1": "L", "P": "RGB"}.get(picture.mode, picture.mode)).reduce(step)
     alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
     return picture, alpha, ""
 
 
-def _eight_bits(picture, values, lowest, highest, dtype):
-    """What values of more bits stand for, 0..255: by what the file says of them, or else by their range."""
-    tags = getattr(picture, "tag_v2", {})
+def _in_mode(picture, mode):
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _eight_bits(values, lowest, highest, tags):
+    """What values of more bits stand for, 0..255: by what a TIFF's tags say of them, or else by their range."""
     (bits, *_), is_signed = tags.get(BITS, (16,)), tags.get(SAMPLE_FORMAT) == SIGNED
-    if picture.mode == "F" or bits > 16:
-        limits = value_range(lowest, highest, dtype)
+    if values.dtype == np.float32 or bits > 16:
+        limits = value_range(lowest, highest, values.dtype)
     else:
         limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
     levels = to_levels(values, limits)
@@ -127,7 +131,7 @@ def _in_srgb(picture, profile):
     mode, modes = SPACES.get(space, (None, ()))
     if picture.mode in modes:
         return ImageCms.applyTransform(picture.convert(mode), transform)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    return _in_mode(picture, "RGB")
 
 
 @functools.lru_cache(maxsize=8)

@@ -13,15 +13,19 @@ import re
 import sys
 import tempfile
 import time
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
+from by_hand import bmp_with_alpha, icc_profile
 from PIL import Image
 
 from autoencoders import Checkpoint, FCNAutoencoder, ImageSet, load_images, make_faces, train
+from autoencoders.pictures import MEMORY, formats
 from nnlite import load_weights, save_weights
 
-MEBIBYTES = 500  # that a loader may need: a picture may have 89 million pixels
+MEBIBYTES = MEMORY / 2**20 + 100  # that a loader may need
 FACES = make_faces(8, np.random.default_rng(0))[0]
 
 
@@ -41,20 +45,22 @@ def main():
 
 
 def damage(name, seconds, seed):
+    warnings.simplefilter("error")
     rng, ends, read, refused = np.random.default_rng(seed), time.monotonic() + seconds, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         paths, load = LOADERS[name](folder)
         valid = {path: path.read_bytes() for path in paths}
-        load()
+        for path in paths:
+            load(path)
         files, before = set(folder.rglob("*")), peak()
         while read + refused < 20 or time.monotonic() < ends:
             path = paths[rng.integers(len(paths))]
             content = mutated(valid[path], rng)
             path.write_bytes(content)
             try:
-                load()
+                load(path)
                 read += 1
             except (OSError, ValueError) as error:
                 assert str(folder) in str(error), f"the file is not named: {error}"
@@ -106,12 +112,11 @@ def weights(folder):
     np.savez_compressed(folder / "deflated.npz", **model.state_dict())
     right = model.state_dict()
 
-    def load():
-        for path in (folder / "stored.npz", folder / "deflated.npz"):
-            try:
-                load_weights(path, model)
-            finally:
-                assert all(np.array_equal(array, right[name]) for name, array in model.state_dict().items())
+    def load(path):
+        try:
+            load_weights(path, model)
+        finally:
+            assert all(np.array_equal(array, right[name]) for name, array in model.state_dict().items())
 
     return [folder / "stored.npz", folder / "deflated.npz"], load
 
@@ -123,7 +128,7 @@ def checkpoint(folder):
     model = small_model()
     train(model, images, **settings, rng=np.random.default_rng(0), checkpoint=Checkpoint(path, every=0))
 
-    def load():
+    def load(path):
         resumed = small_model()
         train(resumed, images, **settings, rng=np.random.default_rng(0), checkpoint=Checkpoint(path, resume=True))
         for parameter, wanted in zip(resumed.parameters(), model.parameters()):
@@ -132,26 +137,66 @@ def checkpoint(folder):
     return [path], load
 
 
-def images(folder):
+def arrays(folder):
+    floats = np.linspace(-1, 1, 8 * 20 * 30, dtype=np.float32).reshape(8, 1, 20, 30)
     np.save(folder / "images.npy", FACES)
-    return [folder / "images.npy"], lambda: read_all(load_images(folder / "images.npy"))
+    np.save(folder / "floats.npy", floats)
+    np.savez(folder / "stored.npz", images=floats)
+    np.savez_compressed(folder / "deflated.npz", images=floats)
+    return sorted(folder.iterdir()), read_all
 
 
 def pictures(folder):
-    (folder / "pictures").mkdir()
-    paths = [folder / "pictures" / f"{name}" for name in ("a.jpg", "b.png", "c.webp", "d.bmp", "e.png")]
-    for path, face in zip(paths, FACES):
-        Image.fromarray(face).convert("P" if path.name == "e.png" else "RGB").save(path)
-    return paths, lambda: read_all(load_images(folder / "pictures"))
+    """Each alone in a folder, so that it is refused if it is damaged."""
+    face, grey, profile = Image.fromarray(FACES[0]), Image.fromarray(FACES[0, ..., 0]), icc_profile(np.eye(3) / 2, 1.8)
+    deep, turned = Image.fromarray(FACES[0, ..., 0] * np.uint16(257)), Image.Exif()
+    turned[0x0112] = 6
+    files = [
+        ("a.jpg", face, {"icc_profile": profile}),
+        ("b.jpg", face, {"progressive": True, "exif": turned}),
+        ("a.png", face, {"icc_profile": profile, "exif": turned}),
+        ("b.png", face.convert("P"), {}),
+        ("c.png", deep, {"transparency": 257}),
+        ("a.webp", face, {"exif": turned}),
+        ("b.webp", face, {"lossless": True}),
+        ("a.bmp", face, {}),
+        ("a.gif", face, {"save_all": True, "append_images": [grey]}),
+        ("a.tif", face, {"icc_profile": profile}),
+        ("b.tif", deep, {"compression": "tiff_lzw"}),
+        ("c.tif", grey.convert("F"), {}),
+        ("a.pgm", grey, {}),
+        ("b.pgm", deep, {}),
+        ("a.jp2", face, {}),
+        *[(name, face, {}) for name, format in (("a.avif", "AVIF"), ("a.heic", "HEIF")) if format in formats()],
+    ]
+    paths = [folder / "pictures" / name / name for name in (*[name for name, *_ in files], "c.pgm", "b.bmp")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+    for path, (_, picture, options) in zip(paths, files):
+        picture.save(path, **options)
+    paths[-2].write_text(f"P2 64 64 255 {' '.join(map(str, FACES[0, ..., 0].flat))}")
+    paths[-1].write_bytes(bmp_with_alpha(64, 64, face.convert("RGBA").tobytes()))
+    return paths, lambda path: read_all(path.parent)
+
+
+def archives(folder):
+    few = pictures(folder)[0][::5]
+    paths = [folder / "stored.zip", folder / "deflated.zip"]
+    for path, compression in zip(paths, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)):
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for picture in few:
+                archive.write(picture, f"in/{picture.name}")
+    return paths, read_all
 
 
 def cache(folder):
-    _, load = pictures(folder)
-    load()
-    return sorted((folder / "cache" / "nnlite").iterdir()), load
+    pictures(folder)
+    read_all(folder / "pictures")
+    return sorted((folder / "cache" / "nnlite").iterdir()), lambda path: read_all(folder / "pictures")
 
 
-def read_all(images):
+def read_all(path):
+    images = load_images(path, quiet=True)
     assert all(batch.shape[1:] == (12288,) for batch in images.batches(3, np.random.default_rng(0)))
 
 
@@ -159,7 +204,7 @@ def small_model():
     return FCNAutoencoder(hidden_features=2, latent_features=2, rng=np.random.default_rng(0))
 
 
-LOADERS = {each.__name__: each for each in (weights, checkpoint, images, pictures, cache)}
+LOADERS = {each.__name__: each for each in (weights, checkpoint, arrays, pictures, archives, cache)}
 
 if __name__ == "__main__":
     main()

@@ -117,6 +117,7 @@ def test_images_that_are_nearly_black_are_told(path):
     [
         np.zeros((3, 64, 64, 4)),
         np.zeros((3, 7, 64)),
+        np.zeros((1, 1, 2049), np.uint8).repeat(2048, axis=1),
         np.zeros((3, 64, 64, 3, 1)),
         np.zeros((64, 64)),
         np.zeros((0, 64, 64, 3), np.uint8),
