@@ -43,7 +43,7 @@ DECODING = {
     "WEBP": 11,
     "AVIF": 5,
     "HEIF": 3,
-}  # bytes a pixel that these decoders take besides
+}  # and of these decoders besides
 
 _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 274, 322, 323, 700  # tags of Exif and TIFF
 _XMP_ORIENTATION = rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])"
