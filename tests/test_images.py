@@ -2,9 +2,10 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autoencoders import ImageSet, load_images
-from autoencoders.images import to_features, to_pixels
+from autoencoders.images import read_picture, to_features, to_pixels
 
 
 @pytest.fixture
@@ -139,3 +140,17 @@ def test_a_missing_file_is_named(tmp_path):
 def test_more_images_than_there_are_is_an_error(tmp_path, images):
     with pytest.raises(ValueError, match="images.npy: found 25 images, wanted 26"):
         load_images(save(tmp_path / "images.npy", images), count=26)
+
+
+def test_a_picture_is_read_by_its_path(tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
+    assert np.array_equal(read_picture(tmp_path / "a.png"), images[0])
+
+
+def test_what_two_sets_share_is_known_of_one_file_and_of_what_was_decoded(tmp_path, images, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    mapped = load_images(save(tmp_path / "images.npy", images))
+    one, other = (load_images(save(tmp_path / name, images[:, :32])) for name in ("one.npy", "other.npy"))
+    assert mapped.subset(np.arange(9)).shared_with(mapped.subset(np.arange(5, 25))) == 4
+    assert one.shared_with(other.subset(np.arange(3))) == 3
+    assert mapped.shared_with(one) == 0
