@@ -22,8 +22,8 @@ from nnlite.serialization import delete_abandoned, is_temporary, map_npy, replac
 CACHE_VERSION = 4  # another number for another way to decode
 BATCH = 16  # entries that a thread reads, at most, before it hands them on: the threads seldom wait for one another
 WINDOW = 1024  # entries that may be read before an earlier one is
-# The digest of an image is the sum of its bytes, taken as 1,536 numbers of 64 bits, times these, modulo 2^64.
-DIGEST_WEIGHTS = np.random.default_rng(0).integers(2**64, size=math.prod(SHAPE) // 8, dtype=np.uint64)
+# The digest of an image is the sum of its bytes, as 1,536 numbers of 64 bits, times these odd ones, modulo 2^64.
+DIGEST_WEIGHTS = np.random.default_rng(0).integers(2**64, size=math.prod(SHAPE) // 8, dtype=np.uint64) | np.uint64(1)
 NAMED, KINDS = 3, 8  # unreadable files that a note names, kinds of other files
 DARK = 32  # an image whose values are all below that, of 255, was likely of another range
 
