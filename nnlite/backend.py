@@ -5,6 +5,7 @@ Numba version, of matmul.py or fused.py, take its place. To try another formula,
 Numba version goes on computing the old one.
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -12,7 +13,7 @@ import threading
 
 try:
     import numba
-    from numba.core import event
+    from numba.core import errors, event
 
     from nnlite import fused
     from nnlite.matmul import matmul
@@ -42,6 +43,17 @@ else:
 
     event.register("numba:compile", _Announcement())
 
+    def _after_fork():
+        """In the child, which has none of Numba's threads, though Numba would wait for them. TBB starts its own."""
+        global _one_caller, _obstacle
+        _one_caller = threading.Lock()  # another thread of the parent may have held it
+        with contextlib.suppress(ValueError):  # if Numba has not started any
+            if numba.threading_layer() != "tbb":
+                _obstacle = "Numba's threads do not survive a fork"
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
 _one_caller = threading.Lock()  # some of the thread pools that Numba can use end the process if two threads call them
 _chosen = None  # what use_backend() set; None leaves the choice to the environment
 
@@ -55,9 +67,14 @@ def accelerated(function):
 
     @functools.wraps(function)
     def numba_or_numpy(*arguments, **named):
+        global _obstacle
         if current_backend() == "numba":
-            with _one_caller:
-                result = _NUMBA[function.__qualname__](*arguments, **named)
+            try:
+                with _one_caller:
+                    result = _NUMBA[function.__qualname__](*arguments, **named)
+            except (errors.NumbaError, RuntimeError) as error:  # raised before anything is computed
+                _obstacle = f"Numba cannot compile ({_line(error)})"
+                return numba_or_numpy(*arguments, **named)
             if result is not NotImplemented:
                 return result
         return function(*arguments, **named)
@@ -97,11 +114,26 @@ def current_backend():
     if name is None:
         name = os.environ.get("NNLITE_BACKEND", "numba")
         _check(name, "NNLITE_BACKEND")
-    obstacle = _obstacle or (numba.config.DISABLE_JIT and "NUMBA_DISABLE_JIT is set")
-    if name == "numba" and obstacle:
+    if name == "numpy":
+        return name
+    obstacle = _obstacle or (numba.config.DISABLE_JIT and "NUMBA_DISABLE_JIT is set") or _start_threads()
+    if obstacle:
         _say(f"nnlite: {obstacle}, so NumPy takes the place of Numba")
         return "numpy"
     return name
+
+
+@functools.cache
+def _start_threads():
+    """Returns what is in the way, or None."""
+    try:
+        numba.get_num_threads()
+    except Exception as error:  # such as a ValueError, where NUMBA_THREADING_LAYER names what is not installed
+        return f"Numba cannot start threads ({_line(error)})"
+
+
+def _line(error):
+    return " ".join(str(error).split())
 
 
 def _check(name, where):

@@ -7,7 +7,8 @@ Each returns NotImplemented for arguments that it does not take: see accelerated
 import numba
 import numpy as np
 
-from nnlite.matmul import jit_parallel, read_only
+from nnlite.compiling import jit_parallel
+from nnlite.matmul import read_only
 
 CHUNK = 2**14  # numbers whose squares are summed at a time, in float32; the sums of the chunks are float64
 

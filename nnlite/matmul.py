@@ -12,22 +12,23 @@ times as long as to multiply them. And each addition waits for the one before, t
 others meanwhile, each on a whole vector of numbers. Six changes mend both, the first three after Goto and van de Geijn,
 ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
 
-1. Registers: the tile. With AVX-512 the processor has 32 vector registers of 64 bytes, else 16 of 32. One holds L
-   numbers: 16 float32 or 8 float64 (else 8 or 4). One instruction, fma, multiplies two vectors and adds a third. The
-   tile is 6 rows and 4 L columns of C (else 2 L): 24 registers (else 12), which leaves room for 4 vectors of B and one
-   of A. For one k it does C += np.outer(A[:, k], B[k, :]): 4 vectors of B's row, and 6 numbers of A's column, each in
-   all L places of a vector, make 24 fma out of 10 loads. No sum waits for another or leaves its register before the
-   last k of a block.
-2. Cache: the block. At most 512 x 512 numbers of B, and 512 KB (else 256), stay in the second-level cache, which holds
-   1 MB here, while the rows of A pass by, 6 at a time. Where k runs on, the other blocks add to what the first one set.
+1. Registers: the tile. With AVX-512 the processor has 32 vector registers of 64 bytes, with AVX 16 of 32, before it 16
+   of 16; ARM has 32 of 16. One holds L numbers: with 64 bytes 16 float32 or 8 float64. One instruction, fma, multiplies
+   two vectors and adds a third; on a processor without it, two do. The tile is 6 rows and 4 L columns of C (2 L with 16
+   registers): 24 registers (or 12), which leaves room for 4 vectors of B (or 2) and one of A. For one k it does
+   C += np.outer(A[:, k], B[k, :]): 4 vectors of B's row, and 6 numbers of A's column, each in all L places of a vector,
+   make 24 fma out of 10 loads. No sum waits for another or leaves its register before the last k of a block.
+2. Cache: the block. At most 512 x 512 numbers of B, and 512 KB (less with shorter vectors), stay in the second-level
+   cache, which holds 1 MB here, while the rows of A pass by, 6 at a time. Where k runs on, the other blocks add to what
+   the first one set.
 3. Packing, where it pays. A cache keeps a number at a place that follows from its address: in the first level the same
    for all that lie 4 KB apart, at each place but a few (8). In a matrix with rows of 48 KB a column meets one place
    only, where its numbers drive each other out. So a block of B is copied, panel by panel, each as wide as a tile, to
    lie as the tile reads it. But a copied number serves only as many multiplications as A has rows, and 64 hardly pay
    for it. Whole rows of memory meet all places evenly. So a block that is whole rows of B, and of tiles, is read as it
    lies. So is A, but for rows left over from the last tile, if k runs along its rows in memory (6 still have room at
-   one place), or if a job takes those rows whole; else it is packed too. With vectors of 32 bytes a tile makes half as
-   many fma out of as many loads from A, which must then be fast: all is packed.
+   one place), or if a job takes those rows whole; else it is packed too. With 16 registers a tile makes half as many fma
+   out of as many loads from A, which must then be fast: all is packed.
 4. Turning. A tile reads rows of B. Where B is given transposed, as in y = x W^T, it is C^T = W x^T that is computed:
    the large W takes the part of A and is read as it lies, x^T is turned while it is packed, C^T when it is done. But
    not if the rows of x, then columns, would leave too much of the last tile empty.
@@ -62,14 +63,14 @@ import functools
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-_features = numba.config.CPU_FEATURES  # None, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME sets it
-if _features is None:
-    _features = binding.get_host_cpu_features().flatten()
-BYTES, VECTORS = (64, 4) if "+avx512f" in _features else (32, 2)  # of a vector, and in a row of a tile
+from nnlite.compiling import jit, jit_parallel, vector_registers
+
+REGISTERS, BYTES = vector_registers()
+VECTORS = 4 if REGISTERS == 32 else 2  # in a row of a tile
 ROWS = 6  # of a tile
 SIDE, BLOCK = 512, 2**13 * BYTES  # rows or columns, and bytes, that a block of B has at most
 CHUNK = 96  # rows of A that are packed, or of C^T that are turned, at a time: whole tiles and whole vectors
@@ -80,12 +81,6 @@ PARTS, SUMS = 8, 2**21  # of K at most, and numbers that the sums of all have at
 ADDED = 16  # rows of sums that are added up at a time
 FEW, EMPTY = 5, 20  # rows of x up to which x W^T is dot products; columns of a tile that W x^T may leave empty
 DTYPES = (np.float32, np.float64)
-
-# "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
-# The flags that let the compiler assume that there is no nan or inf stay off.
-_options = {"fastmath": {"contract", "reassoc"}, "error_model": "numpy", "boundscheck": False, "cache": True}
-jit = numba.njit(**_options)
-jit_parallel = numba.njit(parallel=True, **_options)
 
 
 class Tile(types.Type):
@@ -166,21 +161,21 @@ def store(typing, tile, C, c, row):
 
 @intrinsic
 def add_outer(typing, tile, A, a, down, B, b):
-    """The tile t[r, q] = tile[r, q] + A[a + r * down] * B[b + q], each rounded once: the instruction fma"""
+    """The tile t[r, q] = tile[r, q] + A[a + r * down] * B[b + q]: the instruction fma, or two where there is none"""
     kind, vector, one = tile, tile.vector, ir.IntType(32)
     everywhere = ir.Constant(ir.VectorType(one, kind.lanes), None)
 
     def generate(context, builder, signature, args):
         tile, A, a, down, B, b = args
-        name = f"llvm.fma.v{kind.lanes}f{kind.dtype.bitwidth}"
-        fma = builder.module.declare_intrinsic(name, fnty=ir.FunctionType(vector, [vector] * 3))
+        may_be_one = ["contract"]
         columns = [builder.load(place, align=4) for place in _vectors(builder, B, b, kind, VECTORS)]
         for r in range(ROWS):
             x = builder.load(builder.gep(A, [a]))
             x = builder.insert_element(ir.Constant(vector, ir.Undefined), x, one(0))
             x = builder.shuffle_vector(x, x, everywhere)  # the number in each place of a vector
             for v, column in enumerate(columns):
-                total = builder.call(fma, [x, column, builder.extract_value(tile, (r, v))])
+                product = builder.fmul(x, column, flags=may_be_one)
+                total = builder.fadd(builder.extract_value(tile, (r, v)), product, flags=may_be_one)
                 tile = builder.insert_value(tile, total, (r, v))
             a = builder.add(a, down)
         return tile

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 
 import numba
 import numpy as np
@@ -306,7 +307,8 @@ def test_no_product_of_a_step_goes_to_blas():
 
 def python(code, **environment):
     """What a new interpreter prints to stdout and stderr."""
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
@@ -340,3 +342,83 @@ def test_compilation_is_announced_once_and_kept(tmp_path):
     announced = "nnlite: compiling for this processor, some 10 seconds, the first time only\n"
     assert python(TWO_KERNELS, **environment) == ("0.0\n", announced)
     assert python(TWO_KERNELS, **environment) == ("0.0\n", "")
+
+
+@pytest.mark.parametrize("layer", ["nonsense", "tbb"])
+def test_where_numbas_threads_cannot_be_had_numpy_takes_its_place_and_a_line_says_why(layer):
+    if layer == "tbb" and find_spec("tbb"):
+        pytest.skip("wants that TBB is not installed")
+    out, err = python(PRODUCT, NUMBA_THREADING_LAYER=layer, NNLITE_BACKEND="numba")
+    assert out == "numpy 32.0\n"
+    assert re.fullmatch(r"nnlite: Numba cannot start threads \(.+\), so NumPy takes the place of Numba\n", err)
+
+
+CANNOT_COMPILE = """
+from numba.core import compiler, errors
+
+def fail(*arguments, **named):
+    raise errors.LoweringError("no such instruction")
+
+compiler.compile_extra = fail
+"""
+
+
+def test_where_numba_cannot_compile_numpy_takes_its_place_and_a_line_says_why(tmp_path):
+    out, err = python(CANNOT_COMPILE + PRODUCT, NUMBA_CACHE_DIR=str(tmp_path), NNLITE_BACKEND="numba")
+    assert out == "numba 32.0\n"  # what can be done is known when it is tried
+    said = r"nnlite: Numba cannot compile \(no such instruction.*\), so NumPy takes the place of Numba"
+    assert re.fullmatch(said, err.splitlines()[-1])
+
+
+FORKED = """
+import multiprocessing, sys
+import numpy as np
+from nnlite.backend import current_backend
+from nnlite.layers import matmul
+
+a = np.ones((100, 100), "f4")
+
+def compute(n):
+    return current_backend(), float(matmul(a, a)[0, 0])
+
+if {parent_computes}:
+    compute(0)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(*pool.map_async(compute, range(2)).get(timeout=60))
+print(*compute(0))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="wants fork")
+@pytest.mark.parametrize("parent_computes, childs", [(True, "numpy"), (False, "numba")])
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_the_child_of_a_process_that_has_computed_computes_with_numpy(layer, parent_computes, childs):
+    code = FORKED.format(parent_computes=parent_computes)
+    out, err = python(code, NUMBA_THREADING_LAYER=layer, NNLITE_BACKEND="numba", PYTHONWARNINGS="ignore")
+    assert out == f"('{childs}', 100.0) ('{childs}', 100.0)\nnumba 100.0\n"
+    said = "nnlite: Numba's threads do not survive a fork, so NumPy takes the place of Numba\n"
+    assert (said in err) == parent_computes
+
+
+LOCKED = """
+import os, threading, time
+import numpy as np
+from nnlite.layers import matmul
+
+a = np.ones((1500, 1500), "f4")
+matmul(a, a)
+thread = threading.Thread(target=lambda: [matmul(a, a) for _ in range(50)])
+thread.start()
+for _ in range(20):
+    time.sleep(0.005)
+    child = os.fork()
+    if child == 0:
+        os._exit(int(matmul(a[:5], a)[0, 0] != 1500))
+    assert os.waitpid(child, 0)[1] == 0
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="wants fork")
+def test_a_child_that_is_forked_while_another_thread_computes_computes_too():
+    python(LOCKED, NNLITE_BACKEND="numba", PYTHONWARNINGS="ignore")

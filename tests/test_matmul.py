@@ -200,16 +200,18 @@ import os; os._exit(0)  # the fences would be in the way of cleaning up
 """
 
 
-SHORT_VECTORS = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+fma,+avx2"}
+ANY_X86 = {"NUMBA_CPU_NAME": "generic"}  # vectors of 16 bytes, and no fma
+SHORT_VECTORS = ANY_X86 | {"NUMBA_CPU_FEATURES": "+fma,+avx2"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="wants mprotect")
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="SHORT_VECTORS names features of x86")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names processors of x86")
 @pytest.mark.parametrize(
     "processor",
     [
         pytest.param({}, id="this processor"),
         pytest.param(SHORT_VECTORS, id="vectors of 32 bytes", marks=pytest.mark.slow),  # compiled for it
+        pytest.param(ANY_X86, id="vectors of 16 bytes, no fma", marks=pytest.mark.slow),
     ],
 )
 def test_products_are_right_and_do_not_read_or_write_outside_their_arrays(processor):

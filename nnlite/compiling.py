@@ -1,0 +1,98 @@
+"""How the kernels are compiled: Numba's decorators, with a cache whose files may fail, and what the processor can do."""
+
+import contextlib
+import functools
+import hashlib
+import logging
+import pickle
+import re
+from pathlib import Path
+
+import numba
+from llvmlite import binding, ir
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+
+
+class _Checked(CompileResultCacheImpl):
+    """What is kept of a compiled function, with its digest: damaged machine code must not run."""
+
+    def reduce(self, compiled):
+        data = dumps(super().reduce(compiled))
+        return hashlib.sha256(data).digest(), data
+
+    def rebuild(self, context, kept):
+        digest, data = kept
+        if hashlib.sha256(data).digest() != digest:
+            raise ValueError("found another digest than its contents have")
+        return super().rebuild(context, pickle.loads(data))
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of a function, but no fault of its files ends a run: the function is compiled again."""
+
+    _impl_class = _Checked
+
+    def __init__(self, function):
+        self._fault = None
+        try:
+            super().__init__(function)
+        except (RuntimeError, OSError):
+            self._fault = "no folder can be written to"
+            self.disable()
+
+    def load_overload(self, signature, context):
+        try:
+            return super().load_overload(signature, context)
+        except Exception:  # damaged files raise almost anything
+            with contextlib.suppress(OSError):
+                for file in Path(self.cache_path).glob(f"{self._impl.filename_base}.*"):
+                    file.unlink()
+
+    def save_overload(self, signature, compiled):
+        try:
+            super().save_overload(signature, compiled)
+        except OSError as error:  # such as a full disk
+            self._fault = f"{self.cache_path}: {error.strerror}"
+        if self._fault:
+            _say_not_kept(self._fault)
+
+
+@functools.cache
+def _say_not_kept(fault):
+    sentence = "what is compiled cannot be kept ({}), so each run compiles; NUMBA_CACHE_DIR may name another folder"
+    logging.getLogger("nnlite").warning("nnlite: " + sentence.format(fault))
+
+
+def _decorator(**options):
+    # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
+    # The flags that let the compiler assume that there is no nan or inf stay off.
+    options |= {"fastmath": {"contract", "reassoc"}, "error_model": "numpy", "boundscheck": False}
+
+    def compiled(function):
+        dispatcher = numba.njit(**options)(function)
+        dispatcher._cache = _Cache(function)  # where cache=True puts a FunctionCache
+        return dispatcher
+
+    return compiled
+
+
+jit, jit_parallel = _decorator(), _decorator(parallel=True)
+
+
+def vector_registers():
+    """(how many vector registers the processor has, how many bytes each holds).
+
+    The compiler tells: where two vectors are too long for registers, it writes several instructions that add them.
+    """
+    compiler = cpu_target.target_context.codegen()._tm  # LLVM's TargetMachine, as Numba has set it up
+    for lanes in (16, 8, 4):
+        vector, module = ir.VectorType(ir.FloatType(), lanes), ir.Module()
+        function = ir.Function(module, ir.FunctionType(vector, [vector, vector]), "add")
+        builder = ir.IRBuilder(function.append_basic_block())
+        builder.ret(builder.fadd(*function.args))
+        assembly = compiler.emit_assembly(binding.parse_assembly(str(module)))
+        if len(re.findall("addps|fadd", assembly)) == 1:  # as x86 and ARM call it
+            break
+    return 32 if lanes == 16 or compiler.triple.startswith(("aarch64", "arm64")) else 16, 4 * lanes
