@@ -4,9 +4,9 @@ import math
 from itertools import pairwise, product
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
+from autoencoders.figures import Figure
 from autoencoders.vae import VAE
 from nnlite import Linear, Sequential
 

@@ -1,6 +1,7 @@
 """What images are decoded to, uint8 (N, 64, 64, 3), kept in the user's cache folder: each source is decoded once."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from autoencoders.pictures import SHAPE, Decoded, formats, limited_by_memory
+from autoencoders.progress import progress_bar
 from nnlite.serialization import delete_abandoned, is_temporary, map_npy, replacing
 
 CACHE_VERSION = 4  # another number for another way to decode
@@ -68,16 +69,23 @@ def load_or_decode(source, paths, open_entries, quiet):
     return map_npy(array_path), origin
 
 
+def digests_of(images):
+    """uint64 (N,), of images, uint8: equal ones have equal digests."""
+    return np.ascontiguousarray(images).reshape(-1, math.prod(SHAPE)).view(np.uint64) @ DIGEST_WEIGHTS
+
+
 def cache_folder():
     """The folder of decoded images, made if there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite"
+    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "nnlite")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        if cache.startswith("~"):  # there is no HOME, and the user is not among those of the system
+            raise OSError(errno.ENOENT, "no home folder")
+        os.makedirs(cache, exist_ok=True)
     except OSError as error:
         raise OSError(
             f"{cache}: found {error.strerror}, wanted a cache folder; XDG_CACHE_HOME may name another"
         ) from None
-    return cache
+    return Path(cache)
 
 
 def _cached_files(source, paths):
@@ -120,7 +128,7 @@ def _decode(source, entries, notes, file, quiet):
         images = [outcome.image.ravel() for _, outcome in batch if isinstance(outcome, Decoded)]
         images = np.stack(images) if images else np.empty((0, math.prod(SHAPE)), np.uint8)
         file.write(images)
-        digests.append(images.view(np.uint64) @ DIGEST_WEIGHTS)
+        digests.append(digests_of(images))
         dark += np.count_nonzero(images.max(axis=1) < DARK)
         for entry, outcome in batch:
             match outcome:
@@ -162,7 +170,7 @@ def _read_all(entries, quiet):
     """Yield all entries in order, in batches of (entry, its Decoded or the exception it raises), read on all cores."""
     threads = 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     size = max(1, min(BATCH, len(entries) // (4 * threads)))
-    bar = tqdm(total=len(entries), desc="decoding", unit=" pictures", disable=quiet or None)
+    bar = progress_bar(quiet, total=len(entries), desc="decoding", unit=" pictures")
     stopped = threading.Event()
     with limited_by_memory(), ThreadPoolExecutor(threads) as pool, bar, contextlib.ExitStack() as stack:
         stack.callback(stopped.set)  # where Ctrl-C or an error ends this, before the pool waits for its threads

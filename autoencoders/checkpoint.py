@@ -14,8 +14,9 @@ import numpy as np
 from nnlite.backend import current_backend
 from nnlite.serialization import Mismatch, open_npz, save_arrays
 
-FORMAT = 3  # another number for another way to read the file
+FORMAT = 4  # another number for another way to read the file
 LONGEST = 200  # characters of a setting, in a message
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,12 +40,14 @@ class Checkpoint:
         train(model, images, epochs=24, rng=np.random.default_rng(0), checkpoint=checkpoint)
 
     path: the .npz file, four times as large as the weights. every: seconds between two saves. settings: {name: what
-    JSON holds}. A file is refused, with CheckpointError that names the difference, if these were others, or the numbers
+    JSON holds}; {"name": "faces.npy", "digest": images.digest} is compared by its digest and told of by its name.
+    A file is refused, with CheckpointError that names the difference, if these were others, or the numbers
     among the arguments of train, the backend, the class or the shapes of the model, or the rows that are trained and
     validated on. The pixels are not compared, nor what corrupts them: name them in the settings. The epochs count,
     for the learning rate depends on them.
 
-    While train runs in the main thread, Ctrl-C and SIGTERM let it finish its step and save; then it raises Interrupted.
+    While train runs in the main thread, Ctrl-C, SIGTERM and SIGHUP let it finish its step and save; then it raises
+    Interrupted.
     A second signal has its usual effect at once. The end of a training saves and deletes nothing: save_weights does.
 
     A training that was resumed ends with the weights of one that was never interrupted, to the bit, on the same machine
@@ -126,7 +129,7 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def _noting_signals(self):
-        """SIGINT and SIGTERM are noted, in the main thread: others may set no handlers. Those ignored stay ignored."""
+        """SIGNALS are noted, in the main thread: others may set no handlers. Those ignored stay ignored."""
         before = {}
 
         def restore():
@@ -138,7 +141,7 @@ class Checkpoint:
             restore()
 
         if threading.current_thread() is threading.main_thread():
-            handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
             before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
         for number in before:
             signal.signal(number, note)
@@ -194,7 +197,7 @@ def _restore(state, numbers, arrays):
         raise ValueError("an order that is not one of the images")
     state.rng.bit_generator.state = numbers["generator"]
     state.epoch, state.step, state.means = epoch, step, means
-    state.optimizer.t = epoch * steps + step
+    state.optimizer.t = (epoch - state.arguments["epochs before"]) * steps + step
     for name, values in curves.items():
         values[:] = history[name]
     for name, array in _arrays(state).items():
@@ -228,15 +231,29 @@ def checksum(text, arrays):
 
 def _require_same(found, wanted):
     """Raise Mismatch that names every setting that differs."""
-    differences = []
-    for part, now in wanted.items():
-        before = found[part]
-        for name in now | before:
-            was, is_now = (_to_json(each[name]) if name in each else "not set" for each in (before, now))
-            if was != is_now:
-                differences.append(f"{_short(_to_json(name))} was {_short(was)}, is {_short(is_now)}")
-    if differences:
-        raise Mismatch(f"found a checkpoint of other settings: {'; '.join(dict.fromkeys(differences))}")
+    found_texts = [text for part, now in wanted.items() for text in differences(found[part], now)]
+    if found_texts:
+        raise Mismatch(f"found a checkpoint of other settings: {'; '.join(dict.fromkeys(found_texts))}")
+
+
+def differences(found, wanted):
+    """A text for each setting that differs, of {name: what JSON holds}; in a {"name", "digest"} the digest counts."""
+    texts = []
+    for name in wanted | found:
+        (compared, was), (now_compared, now) = (_read_setting(each, name) for each in (found, wanted))
+        if compared != now_compared:
+            changed = f"was {was}, is {now}" if was != now else f"{now} is not what it was"
+            texts.append(f"{_short(_to_json(name))} {changed}")
+    return texts
+
+
+def _read_setting(settings, name):
+    """(what is compared of a setting, how it is shown)"""
+    setting = settings.get(name)
+    if isinstance(setting, dict) and setting.keys() == {"name", "digest"}:
+        return setting["digest"], _short(_to_json(setting["name"]))
+    text = _to_json(setting) if name in settings else "not set"
+    return text, _short(text)
 
 
 def _short(text):

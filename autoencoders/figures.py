@@ -4,8 +4,10 @@ Pictures are uint8 (N, 64, 64, 3), and drawn at a whole multiple of their size, 
 colour.
 """
 
+import io
+
+import matplotlib.figure
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from autoencoders.images import to_pixels
@@ -16,6 +18,15 @@ LINE = 18  # the height of a line of text, in the figure's pixels
 MARGIN = 12
 GAP = 6  # between pictures
 TITLE_WIDTH = 560
+
+
+class Figure(matplotlib.figure.Figure):
+    """matplotlib's, which a notebook shows like those of pyplot."""
+
+    def _repr_png_(self):
+        png = io.BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue()
 
 
 def reconstruction_figure(originals, reconstructions, errors):

@@ -3,12 +3,14 @@
 An image is uint8 (64, 64, 3). A model sees it channel-first, flattened to (12288,), and scaled to [-1, 1].
 """
 
+import functools
+import hashlib
 import math
 import os
 
 import numpy as np
 
-from autoencoders.cache import UNKNOWN
+from autoencoders.cache import UNKNOWN, digests_of
 from autoencoders.faces import make_faces
 from autoencoders.pictures import SHAPE, decode_picture
 from autoencoders.sources import open_source
@@ -17,6 +19,7 @@ from nnlite.backend import accelerated
 EMBEDDED_COUNT = 4000
 EMBEDDED_LIMIT = 100_000
 VALIDATION_SHARE = 0.1
+DIGESTED = 1024  # images at a time
 
 _LEVELS = (2 * np.arange(256) / 255 - 1).astype(np.float32)  # what each of the 256 grey levels becomes
 
@@ -52,6 +55,12 @@ class ImageSet:
         self.origin = origin
         self._array = array
         self.rows = np.arange(len(array)) if rows is None else rows
+
+    @functools.cached_property
+    def digest(self):
+        """A text that is another one if a pixel of the array is, or the order of its images."""
+        blocks = range(0, len(self._array), DIGESTED)
+        return hashlib.sha256(b"".join(digests_of(self._array[k : k + DIGESTED]) for k in blocks)).hexdigest()
 
     def __len__(self):
         return len(self.rows)

@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
+from autoencoders.progress import progress_bar
 from autoencoders.vae import VAE
 from nnlite import Adam, Linear, mse_loss
 
@@ -27,14 +27,15 @@ def train(
     beta=1.0,
     beta_warmup=0,
     checkpoint=None,
+    history=None,
     quiet=False,
 ):
     """Train `model` to reconstruct `images` and return a History.
 
     images, validation: ImageSets; without `validation`, images.split(rng) sets one apart, never trained on.
     rng: the Generator that shuffles and draws noise. In every epoch it orders the images anew, and each is used
-    exactly once. Adam's learning rate falls on half a cosine, lr/2 (1 + cos(pi e / epochs)) in epoch
-    e = 0 .. epochs - 1: large steps first, small ones to settle.
+    exactly once. Adam's learning rate falls on half a cosine, in epoch e = 0 .. epochs - 1 it is learning_rate(lr, e,
+    epochs): large steps first, small ones to settle.
 
     corrupt: a corruption, such as gaussian_noise(0.5): the model is shown corrupt(x, rng) and is to return x, which
     makes it a denoising autoencoder.
@@ -45,6 +46,10 @@ def train(
 
     checkpoint: a Checkpoint, which saves the state of the training from time to time. If it resumes, the weights of
     `model` and the state of `rng` are overwritten by those that were saved.
+
+    history: the History of the epochs for which `model` has been trained already. The training goes on with the next of
+    `epochs`, which count those too, with the learning rate that this has then, higher than that of the last one, and
+    with Adam's averages at 0. Without its best_weights, they are those of the model until an epoch is better.
 
     A bar on stderr, if that is a terminal and not `quiet`, shows the epoch, the loss, images per second and the time
     left.
@@ -61,14 +66,17 @@ def train(
         raise ValueError(f"train: sigma2, beta and beta_warmup are for a VAE, but the model is {type(model).__name__}")
     if validation is None:
         images, validation = images.split(rng)
+    done = 0 if history is None else len(history.train_loss)
+    if epochs <= done:
+        raise ValueError(f"train: epochs is {epochs}, wanted more than the {done} of history")
     optimizer = Adam(model.parameters(), lr)
     arguments = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "corrupt": corrupt is not None}
-    arguments |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup}
-    state = TrainingState(model, optimizer, rng, images, validation, arguments)
+    arguments |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup, "epochs before": done}
+    state = TrainingState(model, optimizer, rng, images, validation, arguments, history or History())
     with checkpoint.attached(state) if checkpoint else contextlib.nullcontext(), _bar(state, quiet) as bar:
         for epoch in range(state.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
-            optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
+            optimizer.lr = learning_rate(lr, epoch, epochs)
             if isinstance(model, VAE):
                 current_beta = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
                 current_sigma2 = 1.0 if sigma2 is None else float(sigma2)  # a np.float64 would make float64 gradients
@@ -109,6 +117,11 @@ def train(
     return state.history
 
 
+def learning_rate(lr, epoch, epochs):
+    """Half a cosine, from lr in epoch 0 to almost 0 in epoch epochs - 1."""
+    return lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
+
+
 @dataclass
 class History:
     """One number an epoch; errors are mean squared, pixels in [-1, 1], so that they compare across models.
@@ -137,13 +150,14 @@ class TrainingState:
     in it. means: what the history will hold of it, summed so far. arguments: those of train(), which do not change.
     """
 
-    def __init__(self, model, optimizer, rng, images, validation, arguments):
+    def __init__(self, model, optimizer, rng, images, validation, arguments, history):
         self.model, self.optimizer, self.rng = model, optimizer, rng
         self.images, self.validation = images, validation
-        self.epoch = self.step = 0
+        self.epoch, self.step = len(history.train_loss), 0
         self.order = np.arange(len(images))
         self.means, self.arguments = {}, arguments
-        self.history = History(best_weights=model.state_dict())
+        curves = {name: list(values) for name, values in history.curves().items()}
+        self.history = History(**curves, best_weights=history.best_weights or model.state_dict())
 
     def position(self):
         return f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"epoch {self.epoch}"
@@ -190,7 +204,7 @@ class TrainingState:
 def _bar(state, quiet):
     images, epochs = len(state.images), state.arguments["epochs"]
     done = state.epoch * images + min(state.step * state.arguments["batch_size"], images)
-    return tqdm(total=epochs * images, initial=done, unit=" images", disable=quiet or None)
+    return progress_bar(quiet, total=epochs * images, initial=done, unit=" images")
 
 
 def reconstruction_errors(model, images):

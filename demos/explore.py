@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from autoencoders import scale_code
+from autoencoders import CheckpointError, scale_code
 from autoencoders.edits import scan_elements
 from autoencoders.images import to_features
 from autoencoders.measurements import changes, sentence
@@ -63,7 +63,7 @@ def build(figure, options, training_set, validation_set):
     """The Window, in `figure`, on the validation images and the saved autoencoder and VAE of the same settings."""
     try:
         vanilla, vae = (saved(name, options, training_set, validation_set) for name in ("fcn", "vae"))
-    except LookupError as error:
+    except CheckpointError as error:
         words = [word for word in shlex.split(options.command) if word != PICTURE[0]]
         words[words.index("demos.explore")] = "demos"
         settings.fail(

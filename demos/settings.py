@@ -76,7 +76,8 @@ def start(prog, description, argv, *demos, more=(), hidden=("--element",)):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
             if len(demos) > 1:
-                heading, _, _ = sys.modules[demo.__module__].__doc__.partition(":")
+                document = sys.modules[demo.__module__].__doc__ or demo.__module__  # python -OO drops the former
+                heading, _, _ = document.partition(":")
                 say(options, f"\n[{number}/{len(demos)}] {heading}\n")
             demo(options, training_set, validation_set)
 
@@ -88,7 +89,8 @@ def parse(prog, description, argv, more=(), hidden=()):
     another demo's command may hold them, but that --help leaves out.
     """
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold bytes that are no text
-        stream.reconfigure(errors="backslashreplace", line_buffering=True)
+        if hasattr(stream, "reconfigure"):  # not a notebook's, nor where there is none
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     wide = functools.partial(argparse.HelpFormatter, max_help_position=22, width=110)
     parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=wide, allow_abbrev=False)
     parser.error = functools.partial(fail, prog)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import numpy as np
 import autoencoders
 import nnlite
 from autoencoders import VAE, Checkpoint, CheckpointError, FCNAutoencoder, History, gaussian_noise, train
-from autoencoders.checkpoint import checksum
-from autoencoders.folders import list_folder
-from autoencoders.sources import split_key
+from autoencoders.checkpoint import checksum, differences
+from autoencoders.training import learning_rate
 from demos import settings
 from demos.output import save_text
 from demos.settings import say
@@ -40,7 +38,8 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
 
     name: one of MODELS, or another one with build, rng -> model, and `extra`, what train() is told beside the options.
     NAME.npz will hold the weights, NAME.json the settings and the history without its best_weights. Until then,
-    NAME.checkpoint.npz holds the state of the training, from which --resume goes on.
+    NAME.checkpoint.npz holds the state of the training, from which --resume goes on; with more --epochs, it goes on
+    from the weights. Those of other settings, and what is damaged, end the run: nothing is overwritten unasked.
     """
     if build is None:
         if extra:
@@ -48,23 +47,27 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
         build, extra = MODELS[name]
     _, rng = settings.generators(options)
     model = build(rng=rng)
-    weights = options.out / f"{name}.npz"
+    weights, state = options.out / f"{name}.npz", options.out / f"{name}.checkpoint.npz"
     wanted = _settings(options, training_set, validation_set, model, extra) | {"epochs": epochs or options.epochs}
-    state = weights.with_suffix(".checkpoint.npz")
     checkpoint = Checkpoint(state, every=options.checkpoint_every, resume=options.resume, settings=wanted)
     delete_abandoned(state)
-    history, reason = _read(weights, model, wanted)
-    if history is not None:
-        say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
-        return model, history
-    said = f"training: {reason}"
-    if state.exists() and options.resume:
-        said = f"training goes on from {state}"
-    elif state.exists():
-        said = f"training anew: {reason}; this will overwrite {state}, with which --resume would go on"
-    say(options, f"weights   {said}")
     start = time.perf_counter()
     try:
+        before = _read(weights, model, wanted, options.resume)
+        history, said = None, f"training: no {weights} yet"
+        if before:
+            history, rng.bit_generator.state = History(**before["history"]), before["generator"]
+            done, all_epochs = before["settings"]["epochs"], wanted["epochs"]
+            if done == all_epochs:
+                say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
+                return model, history
+            rate = f"learning rate {learning_rate(LEARNING_RATE, done, all_epochs):.2g} and falling"
+            said = f"training goes on from {weights} with epoch {done + 1} of {all_epochs}, {rate}"
+        if state.exists():
+            if not options.resume:
+                raise CheckpointError(f"{state} holds a training that was interrupted; --resume goes on with it")
+            said = f"training goes on from {state}"
+        say(options, f"weights   {said}")
         history = train(
             model,
             training_set,
@@ -74,72 +77,86 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
             rng=rng,
             validation=validation_set,
             checkpoint=checkpoint,
+            history=history,
             quiet=options.quiet,
             **extra,
         )
     except CheckpointError as error:
-        settings.fail(options.prog, f"{error}; without --resume, the training begins anew and overwrites it")
+        settings.fail(options.prog, f"{error}; to train anew, delete it or name another --out")
+    record = {"settings": wanted, "history": history.curves(), "generator": rng.bit_generator.state, "before": before}
+    record["checksum"] = _checksum(record, model.state_dict())
+    save_text(options, f"{name}.json", json.dumps(record, indent=2))  # first: it also tells of the weights of before
     save_weights(weights, model)
-    record = {"settings": wanted, "history": history.curves()}
-    record["checksum"] = checksum(json.dumps(record), model.state_dict())
-    save_text(options, f"{name}.json", json.dumps(record, indent=2))
     checkpoint.delete()
     say(options, f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}")
     return model, history
 
 
 def saved(name, options, training_set, validation_set):
-    """The model that trained() left in the output folder; LookupError, which says why, if it would train one."""
+    """The model that trained() left in the output folder; CheckpointError, which says why, if it would train one."""
     build, extra = MODELS[name]
-    model = build(rng=np.random.default_rng(0))
-    wanted = _settings(options, training_set, validation_set, model, extra)
-    history, reason = _read(options.out / f"{name}.npz", model, wanted)
-    if history is None:
-        raise LookupError(reason)
+    model, weights = build(rng=np.random.default_rng(0)), options.out / f"{name}.npz"
+    wanted = _settings(options, training_set, validation_set, model, extra) | {"epochs": options.epochs}
+    if _read(weights, model, wanted) is None:
+        raise CheckpointError(f"no {weights} yet")
     return model
 
 
-def _read(weights, model, wanted):
-    """(history, None) of a training by the settings `wanted`, its weights in `model`; or (None, why there is none)."""
+def _read(weights, model, wanted, resume=False):
+    """The record of the training that left `weights`, which `model` then holds; None if there are none.
+
+    Raises CheckpointError, which says why, if they are damaged or of other settings; to resume, fewer epochs will do.
+    """
+    if not weights.exists():
+        return None
+    found = []
     try:
         with open_file(weights.with_suffix(".json")) as file:
             record = json.loads(file.read(MAX_TEXT))
-        if record["settings"] != wanted:
-            return None, f"{weights} was trained by other settings"
-        with open_npz(weights) as npz:
-            arrays = npz.read(model.state_dict())
-        if record.pop("checksum") != checksum(json.dumps(record), arrays):
+        while record:
+            different, is_begun = differences(record["settings"], wanted), _is_begun(record, wanted)
+            if not different or (resume and is_begun):
+                with open_npz(weights) as npz:
+                    arrays = npz.read(model.state_dict())
+                if _checksum(record, arrays) == record["checksum"]:
+                    model.load_state_dict(arrays)
+                    return record
+            found = found or different + ["--resume trains it on"] * is_begun
+            record = record["before"]  # a run may end when it has written its record and not yet its weights
+        if not found:
             raise ValueError("they are not of one training")
-        model.load_state_dict(arrays)
-        return History(**record["history"]), None
-    except FileNotFoundError:
-        return None, f"no {weights} yet"
     except Exception as error:  # JSON may hold anything
         if is_temporary(error):
             raise
-        return None, f"{weights} or its record is damaged ({error})"
+        raise CheckpointError(f"{weights} or its record is damaged ({error})") from None
+    raise CheckpointError(f"{weights} was trained by other settings: {'; '.join(found)}")
+
+
+def _is_begun(record, wanted):
+    """Whether it is of the settings `wanted`, but of fewer epochs."""
+    epochs = {"epochs": wanted["epochs"]}
+    return record["settings"]["epochs"] < wanted["epochs"] and not differences(record["settings"] | epochs, wanted)
+
+
+def _checksum(record, arrays):
+    return checksum(json.dumps(record | {"checksum": None}), arrays)
 
 
 def _settings(options, training_set, validation_set, model, extra):
-    """All that decides the weights: the options, the files' state, the model, what train() is told, and the source."""
+    """All that decides the weights, --epochs aside: the options, the images, the model, the source."""
     return {
-        "data": _state(options.data),
-        "validation": _state(options.validation),
+        "data": _images(options.data, training_set, "embedded faces"),
+        "validation": _images(options.validation, validation_set, "a tenth of the data"),
         "images": [len(training_set), len(validation_set)],
-        "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
         "backend": options.backend,
         "model": repr(model),
         "train": {name: repr(value) if callable(value) else value for name, value in extra.items()},
-        "source": SOURCE,
+        "source": {"name": "nnlite, autoencoders", "digest": SOURCE},
     }
 
 
-def _state(path):
-    if path is None:
-        return "embedded faces"
-    file, _ = split_key(path)
-    files = list_folder(file)[0] if os.path.isdir(file) else [file]
-    states = [(each, os.stat(each).st_size, os.stat(each).st_mtime_ns) for each in files]
-    return [os.path.realpath(path), hashlib.sha256(repr(states).encode()).hexdigest()]
+def _images(path, images, otherwise):
+    """A setting that is compared by its digest: the same pixels may have another name, or be written anew."""
+    return {"name": path or otherwise, "digest": images.digest if path else otherwise}

@@ -1,4 +1,4 @@
-"""How the kernels are compiled: Numba's decorators, with a cache whose files may fail, and what the processor can do."""
+"""How the kernels are compiled: Numba's decorators, a cache whose files may fail, and what the processor can do."""
 
 import contextlib
 import functools

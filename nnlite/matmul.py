@@ -27,8 +27,8 @@ ACM TOMS 34 (2008), and BLIS, Van Zee and van de Geijn, ACM TOMS 41 (2015).
    lie as the tile reads it. But a copied number serves only as many multiplications as A has rows, and 64 hardly pay
    for it. Whole rows of memory meet all places evenly. So a block that is whole rows of B, and of tiles, is read as it
    lies. So is A, but for rows left over from the last tile, if k runs along its rows in memory (6 still have room at
-   one place), or if a job takes those rows whole; else it is packed too. With 16 registers a tile makes half as many fma
-   out of as many loads from A, which must then be fast: all is packed.
+   one place), or if a job takes those rows whole; else it is packed too. With 16 registers a tile makes half as many
+   fma out of as many loads from A, which must then be fast: all is packed.
 4. Turning. A tile reads rows of B. Where B is given transposed, as in y = x W^T, it is C^T = W x^T that is computed:
    the large W takes the part of A and is read as it lies, x^T is turned while it is packed, C^T when it is done. But
    not if the rows of x, then columns, would leave too much of the last tile empty.

@@ -228,6 +228,10 @@ OTHER = {
     "what the caller sets": ({"settings": {"data": "b"}}, '"data" was "a", is "b"'),
     "what the caller no longer sets": ({"settings": {}}, '"data" was "a", is not set'),
     "what the caller sets anew": ({"settings": {"data": "a", "lr": None}}, '"lr" was not set, is null'),
+    "what is named and has a digest": (
+        {"settings": {"data": {"name": "b", "digest": 1}}},
+        '"data" was "a", is "b"',
+    ),
     "a long setting": ({"settings": {"data": "b" * 300}}, '"data" was "a", is "b{99}...b{99}"'),
 }
 
@@ -243,6 +247,16 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(face
     with pytest.raises(CheckpointError, match=f"run.npz: found a checkpoint of .*{message}"):
         run(faces, **changed, checkpoint=Checkpoint(path, settings=settings, resume=True))
     assert path.read_bytes() == before
+
+
+def test_a_setting_with_a_digest_is_compared_by_that_and_told_of_by_its_name():
+    faces = {"data": {"name": "faces.npy", "digest": "1"}}
+    assert checkpoint.differences(faces, {"data": {"name": "a/copy.npy", "digest": "1"}}) == []
+    assert checkpoint.differences(faces, {"data": {"name": "cats.npy", "digest": "2"}}) == [
+        '"data" was "faces.npy", is "cats.npy"'
+    ]
+    [changed] = checkpoint.differences(faces, {"data": {"name": "faces.npy", "digest": "2"}})
+    assert changed == '"data" "faces.npy" is not what it was'
 
 
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])
@@ -274,7 +288,7 @@ def forge(path, arrays, **changed):
 
 
 FORGED = {
-    "another format": ({"outside": {"format": 1}}, "found a checkpoint of format 1, wanted 3"),
+    "another format": ({"outside": {"format": 1}}, "found a checkpoint of format 1, wanted 4"),
     "a step beyond the epoch": ({"step": 10**9}, "epoch 0, step 1000000000"),
     "half an epoch": ({"epoch": 0.5}, "epoch 0.5, step 2"),
     "text for an epoch": ({"epoch": "x"}, "epoch 'x', step 2"),

@@ -1,4 +1,4 @@
-"""What is compiled is kept, and no fault of the files in which it is kept ends a run; each kernel here is a new file."""
+"""What is compiled is kept, and no fault of the files that keep it ends a run; each kernel here is a new file."""
 
 import importlib.util
 import os

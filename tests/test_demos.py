@@ -13,11 +13,13 @@ from conftest import SMALL
 from matplotlib.figure import Figure
 from PIL import Image
 
+import demos.trained
 from autoencoders import VAE, FCNAutoencoder, ImageSet, gaussian_noise, load_images, training
 from autoencoders.images import to_features
+from autoencoders.training import learning_rate
 from demos import benchmark, contact_sheet, denoising, gradients, latent_scaling, race, reconstruction, settings
 from demos.output import markdown
-from demos.trained import MODELS, trained
+from demos.trained import LEARNING_RATE, MODELS, trained
 from nnlite import Tanh, load_weights
 from nnlite.backend import current_backend
 
@@ -186,46 +188,173 @@ def test_pca_of_few_distinct_images_is_no_worse_than_their_mean(rng):
 
 
 def test_a_folder_where_a_file_should_go_is_one_line_and_exit_status_2(train, tmp_path, capsys):
-    (tmp_path / "out" / "fcn.npz").mkdir(parents=True)
+    (tmp_path / "out" / "fcn.json").mkdir(parents=True)
     assert stopped_with(train, "--quiet") == 2
-    assert capsys.readouterr().err == f"demo: error: {tmp_path}/out/fcn.npz: Is a directory\n"
+    assert capsys.readouterr().err == f"demo: error: {tmp_path}/out/fcn.json: Is a directory\n"
 
 
-def test_weights_of_other_settings_are_not_reused(train, capsys):
-    for seed, expected in (("0", "trained in"), ("0", "reused"), ("1", "trained in"), ("0", "trained in")):
-        train("--seed", seed)
-        assert expected in capsys.readouterr().err
+WAYS_OUT = "; to train anew, delete it or name another --out"
 
 
-def test_a_damaged_record_or_damaged_weights_are_trained_again(train, tmp_path, capsys):
-    for name in ("fcn.json", "fcn.npz"):
-        train()
-        (tmp_path / "out" / name).write_bytes(b"{")
-        capsys.readouterr()
-        train()
-        assert "is damaged" in (said := capsys.readouterr().err) and "trained in" in said
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_weights_that_are_not_of_the_record_beside_them_are_trained_again(train, tmp_path, capsys):
+def stays(folder, capsys, train, *arguments, **more):
+    """What is said when train() ends with one line and exit status 2, and all in the folder is as it was."""
+    before = contents(folder)
+    assert stopped_with(functools.partial(train, *arguments, **more)) == 2
+    assert contents(folder) == before
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(WAYS_OUT)
+    return last.removesuffix(WAYS_OUT).removeprefix(f"demo: error: {folder}/")
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    {
+        "seed": (["--seed", "1"], '"seed" was 0, is 1'),
+        "batch size": (["--batch-size", "8"], '"batch_size" was 64, is 8'),
+        "more images": (["--images", "40"], '"images" was [22, 2], is [36, 4]'),
+        "fewer epochs": (["--epochs", "1"], '"epochs" was 2, is 1'),
+        "more epochs": (["--epochs", "3"], '"epochs" was 2, is 3; --resume trains it on'),
+        "two options": (["--epochs", "3", "--seed", "1", "--resume"], '"seed" was 0, is 1; "epochs" was 2, is 3'),
+    }.values(),
+)
+def test_weights_of_other_settings_stay_and_one_line_names_what_differs(train, tmp_path, capsys, arguments, said):
+    train("--epochs", "2")
+    found = stays(tmp_path / "out", capsys, train, "--epochs", "2", *arguments)
+    assert found == f"fcn.npz was trained by other settings: {said}"
+    train("--epochs", "2")
+    assert "reused" in capsys.readouterr().err
+
+
+def test_a_forgotten_data_set_is_named(train, images, tmp_path, capsys):
+    train("--images", "12", "--data", str(images))
+    found = stays(tmp_path / "out", capsys, train, "--images", "12", "--resume")
+    assert found == f'fcn.npz was trained by other settings: "data" was "{images}", is "embedded faces"'
+
+
+def test_weights_without_a_record_stay(train, tmp_path, capsys):
+    train()
+    (tmp_path / "out" / "fcn.json").unlink()
+    assert "fcn.npz or its record is damaged ([Errno 2]" in stays(tmp_path / "out", capsys, train)
+
+
+@pytest.mark.parametrize("name", ["fcn.json", "fcn.npz"])
+def test_a_damaged_record_or_damaged_weights_stay(train, tmp_path, capsys, name):
+    train()
+    (tmp_path / "out" / name).write_bytes(b"{")
+    assert "is damaged" in stays(tmp_path / "out", capsys, train)
+
+
+def test_weights_that_are_not_of_the_record_beside_them_stay(train, tmp_path, capsys):
     for seed in "01":
         train("--seed", seed, name=seed)
     shutil.copy(tmp_path / "1" / "fcn.npz", tmp_path / "0" / "fcn.npz")
-    train(name="0")
-    assert "is damaged (they are not of one training)" in capsys.readouterr().err
+    assert "is damaged" in stays(tmp_path / "0", capsys, train, name="0")
 
 
-def test_weights_of_another_loss_are_not_reused(train, capsys):
-    build = functools.partial(VAE, hidden_features=4)
-    for beta in (1.0, 64.0):
-        train(demo=lambda *given, beta=beta: trained("vae", *given, build=build, beta=beta))
-        assert "trained in" in capsys.readouterr().err
+def test_weights_of_another_loss_are_not_reused(train, tmp_path, capsys):
+    def demo(*given, beta=1.0):
+        trained("vae", *given, build=functools.partial(VAE, hidden_features=4), beta=beta)
+
+    train(demo=demo)
+    found = stays(tmp_path / "out", capsys, train, demo=functools.partial(demo, beta=64.0))
+    assert found.endswith('"train" was {"beta": 1.0}, is {"beta": 64.0}')
 
 
-def test_weights_of_another_corruption_are_not_reused(train, capsys):
-    for std, expected in ((0.1, "trained in"), (0.1, "reused"), (5, "trained in")):
-        corrupt = gaussian_noise(std)
-        train(demo=lambda *given, c=corrupt: trained("mine", *given, build=small_fcn, corrupt=c))
-        assert expected in capsys.readouterr().err
+def test_weights_of_another_corruption_are_not_reused(train, tmp_path, capsys):
+    def demo(*given, std=0.1):
+        trained("mine", *given, build=small_fcn, corrupt=gaussian_noise(std))
+
+    train(demo=demo)
+    train(demo=demo)
+    assert "reused" in capsys.readouterr().err
+    assert "gaussian_noise(std=5)" in stays(tmp_path / "out", capsys, train, demo=functools.partial(demo, std=5))
+
+
+def test_weights_of_another_source_stay_and_are_not_called_by_a_number(train, tmp_path, capsys, monkeypatch):
+    train()
+    monkeypatch.setattr(demos.trained, "SOURCE", "another")
+    said = stays(tmp_path / "out", capsys, train)
+    assert said.endswith('settings: "source" "nnlite, autoencoders" is not what it was')
+
+
+def test_an_interrupted_training_is_not_begun_anew_unasked(train, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "fcn.checkpoint.npz").write_bytes(b"of hours")
+    said = stays(tmp_path / "out", capsys, train)
+    assert said == "fcn.checkpoint.npz holds a training that was interrupted; --resume goes on with it"
+
+
+def curves(folder):
+    return json.loads((folder / "fcn.json").read_text())["history"]
+
+
+def test_resume_with_more_epochs_goes_on_from_finished_weights(train, tmp_path, capsys):
+    train("--epochs", "2")
+    two = curves(tmp_path / "out")["validation_loss"]
+    capsys.readouterr()
+    train("--epochs", "4", "--resume")
+    rate = learning_rate(LEARNING_RATE, 2, 4)
+    said = f"training goes on from {tmp_path}/out/fcn.npz with epoch 3 of 4, learning rate {rate:.2g} and falling"
+    assert said in capsys.readouterr().err
+    four = curves(tmp_path / "out")["validation_loss"]
+    assert four[:2] == two and len(four) == 4 and four[3] < two[1]
+    train("--epochs", "4")
+    assert "reused" in capsys.readouterr().err
+
+
+def test_a_training_that_went_on_and_was_interrupted_ends_as_if_it_had_not_been(train, tmp_path, monkeypatch):
+    few_steps = ("--quiet", "--batch-size", "8")
+    for name in ("out", "undisturbed"):
+        train(*few_steps, "--epochs", "1", name=name)
+        with monkeypatch.context() as patch:
+            if name == "out":
+                patch.setattr(ImageSet, "batches", interrupting(signal.SIGTERM))
+                assert stopped_with(train, *few_steps, "--epochs", "3", "--resume") == 143
+                patch.undo()
+            train(*few_steps, "--epochs", "3", "--resume", name=name)
+    resumed, undisturbed = (np.load(tmp_path / name / "fcn.npz") for name in ("out", "undisturbed"))
+    assert all(np.array_equal(resumed[name], undisturbed[name]) for name in undisturbed.files)
+
+
+def test_a_run_that_died_between_record_and_weights_loses_neither(train, tmp_path, capsys):
+    train("--epochs", "1")
+    before = (tmp_path / "out" / "fcn.npz").read_bytes()
+    train("--epochs", "2", "--resume")
+    (tmp_path / "out" / "fcn.npz").write_bytes(before)
+    found = stays(tmp_path / "out", capsys, train, "--epochs", "2")
+    assert found == 'fcn.npz was trained by other settings: "epochs" was 1, is 2; --resume trains it on'
+    train("--epochs", "2", "--resume")
+    assert "goes on from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["file", "folder"])
+def test_the_same_images_with_new_file_times_elsewhere_are_the_same_data(
+    source, images, pictures, tmp_path, train, capsys
+):
+    data = images if source == "file" else pictures
+    train("--images", "12", "--data", str(data))
+    copy = tmp_path / "elsewhere"
+    (shutil.copy if source == "file" else shutil.copytree)(data, copy)
+    for path in [copy, *copy.glob("*")]:
+        os.utime(path, (0, 0))
+    train("--images", "12", "--data", str(copy))
+    assert "reused" in capsys.readouterr().err
+
+
+def test_a_changed_pixel_is_found(images, tmp_path, train, capsys):
+    data = ("--images", "12", "--data", str(images), "--validation", str(images))
+    train(*data)
+    times = images.stat()
+    array = np.load(images)
+    array[7, 30, 30, 1] ^= 1
+    np.save(images, array)
+    os.utime(images, ns=(times.st_atime_ns, times.st_mtime_ns))
+    found = stays(tmp_path / "out", capsys, train, *data)
+    assert found.endswith(f'"data" "{images}" is not what it was; "validation" "{images}" is not what it was')
 
 
 def test_a_model_of_all_demos_is_not_trained_another_way_under_its_name(train):
@@ -446,18 +575,15 @@ def disk(tmp_path):
     subprocess.run(["umount", str(tmp_path / "out")], check=True)
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_on_a_full_disk_earlier_files_stay_and_one_line_says_so(disk, train, capsys):
     train("--quiet")
-    before = contents(disk)
-    assert stopped_with(train, "--quiet", "--seed", "1") == 2
+    weights = (disk / "fcn.npz").read_bytes()
+    more = ("--quiet", "--epochs", "2", "--resume")
+    assert stopped_with(train, *more) == 2
     assert capsys.readouterr().err == f"demo: error: {disk}/fcn.npz: No space left on device\n"
-    assert stopped_with(train, "--quiet", "--seed", "1", "--checkpoint-every", "0") == 2
+    assert stopped_with(train, *more, "--checkpoint-every", "0") == 2
     assert capsys.readouterr().err == f"demo: error: {disk}/fcn.checkpoint.npz: No space left on device\n"
-    assert contents(disk) == before
+    assert (disk / "fcn.npz").read_bytes() == weights
     train()
     assert "reused" in capsys.readouterr().err
 
@@ -472,19 +598,25 @@ def test_on_a_disk_that_became_read_only_earlier_files_stay_and_one_line_says_so
     assert contents(disk) == before
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_weights(
-    tmp_path, train, capsys, monkeypatch, number, status
-):
+def interrupting(number):
+    """ImageSet.batches, but a signal comes with the second one."""
+
     def batches(images, *given, all_batches=ImageSet.batches):
         for place, batch in enumerate(all_batches(images, *given)):
             if place == 1:
                 signal.raise_signal(number)
             yield batch
 
+    return batches
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_weights(
+    tmp_path, train, capsys, monkeypatch, number, status
+):
     few_steps = ("--quiet", "--batch-size", "8", "--epochs", "2")
     with monkeypatch.context() as patch:
-        patch.setattr(ImageSet, "batches", batches)
+        patch.setattr(ImageSet, "batches", interrupting(number))
         assert stopped_with(train, *few_steps) == status
     said, checkpoint = capsys.readouterr().err, tmp_path / "out" / "fcn.checkpoint.npz"
     assert said == (
@@ -492,7 +624,9 @@ def test_a_signal_ends_a_demo_with_a_checkpoint_and_resume_goes_on_to_the_same_w
         " the same command with --resume goes on from there\n"
     )
     assert stopped_with(train, *few_steps, "--resume", "--seed", "1") == 2
-    assert 'other settings: "seed" was 0, is 1' in capsys.readouterr().err
+    assert (
+        f'{checkpoint}: found a checkpoint of other settings: "seed" was 0, is 1{WAYS_OUT}\n' in capsys.readouterr().err
+    )
     train(*few_steps, "--resume")
     assert capsys.readouterr().err == "" and not checkpoint.exists()
     train(*few_steps, name="undisturbed")

@@ -328,7 +328,10 @@ def test_without_weights_of_the_same_settings_one_line_names_the_command(explore
     assert said == f"no {tmp_path}/fcn.npz yet, {wanted}: {give} {command} {tmp_path} first"
     assert not any(tmp_path.iterdir())
     said = error(capsys, "--out", str(out), "--seed", "1", "--picture")
-    assert said.startswith(f"{out}/fcn.npz was trained by other settings, ") and f"{command} {out} --seed 1 f" in said
+    assert (
+        said.startswith(f'{out}/fcn.npz was trained by other settings: "seed" was 0, is 1, ')
+        and f"{command} {out} --seed 1 f" in said
+    )
     (tmp_path / "damaged").mkdir()
     for name in ("fcn.npz", "fcn.json", "vae.json"):
         shutil.copy(out / name, tmp_path / "damaged")
