@@ -15,7 +15,7 @@ from autoencoders.cache import Entry, cache_folder, printable
 from autoencoders.folders import COMPRESSIONS
 from autoencoders.pictures import SHAPE, Decoded, fit
 from autoencoders.values import to_levels, value_range
-from nnlite.serialization import is_temporary, map_array, read_header
+from nnlite.serialization import is_temporary, map_array, read_header, whole
 
 SMALLEST = 8  # height and width
 LARGEST = 2**22  # height times width
@@ -105,12 +105,15 @@ def array_entries(name, array):
 def _extremes(images):
     """(lowest, highest), nan if there is one."""
     rows = max(1, BLOCK // images[0].nbytes)
-    blocks = [images[start : start + rows] for start in range(0, len(images), rows)]
-    return np.min([block.min() for block in blocks]), np.max([block.max() for block in blocks])
+    extremes = []
+    for start in range(0, len(images), rows):
+        block = whole(images)[start : start + rows]
+        extremes += block.min(), block.max()
+    return np.min(extremes), np.max(extremes)
 
 
 def _read_row(images, limits, row):
-    values = images[row]  # (H, W, C)
+    values = whole(images)[row]  # (H, W, C)
     height, width, channels = values.shape
     levels = np.ascontiguousarray(values) if values.dtype == np.uint8 else to_levels(values, limits)
     picture = Image.fromarray(levels[..., 0] if channels == 1 else levels)

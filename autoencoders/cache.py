@@ -1,7 +1,6 @@
 """What images are decoded to, uint8 (N, 64, 64, 3), kept in the user's cache folder: each source is decoded once."""
 
 import contextlib
-import errno
 import functools
 import hashlib
 import json
@@ -76,16 +75,12 @@ def digests_of(images):
 
 def cache_folder():
     """The folder of decoded images, made if there is none."""
-    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "nnlite")
     try:
-        if cache.startswith("~"):  # there is no HOME, and the user is not among those of the system
-            raise OSError(errno.ENOENT, "no home folder")
-        os.makedirs(cache, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"{cache}: found {error.strerror}, wanted a cache folder; XDG_CACHE_HOME may name another"
-        ) from None
-    return Path(cache)
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite"
+        cache.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # the latter without HOME for a user whom the system does not know
+        raise OSError(f"found {error}, wanted a cache folder; XDG_CACHE_HOME may name another") from None
+    return cache
 
 
 def _cached_files(source, paths):
@@ -155,9 +150,7 @@ def _decode(source, entries, notes, file, quiet):
     if copies := len(digests) - len(np.unique(digests)):
         notes.append(f"copies of other images: {copies}; each is trained on, or validated on, with its original")
     if dark:
-        notes.append(
-            f"nearly black images: {dark}, without a value above {DARK - 1} of 255; were they of another range?"
-        )
+        notes.append(f"nearly black images: {dark}, no value above {DARK - 1} of 255; were they of another range?")
     return Origin(pictures, digests, unreadable, notes)
 
 

@@ -21,9 +21,7 @@ TITLE_WIDTH = 560
 
 
 class Figure(matplotlib.figure.Figure):
-    """matplotlib's, which a notebook shows like those of pyplot."""
-
-    def _repr_png_(self):
+    def _repr_png_(self):  # by which a notebook shows it
         png = io.BytesIO()
         self.savefig(png, format="png")
         return png.getvalue()
@@ -119,12 +117,8 @@ def benchmark_figure(steps, bound):
         axis.plot(sizes, speeds, marker="o", label=name, **ours)
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, sizes)
-    axis.set(
-        title="Training the autoencoder",
-        xlabel="batch size",
-        ylabel="images a second, by the fastest step",
-        ylim=(0, None),
-    )
+    axis.set(title="Training the autoencoder", xlabel="batch size", ylim=(0, None))
+    axis.set_ylabel("images a second, by the fastest step")
     axis.grid(alpha=0.3)
     axis.figure.legend(loc="outside right upper")
     return axis.figure
@@ -184,9 +178,7 @@ def latent_sheet_figure(pictures, scales, values, moved, columns=12):
     pictures: (Z, S, 12288) in [-1, 1]; scales: S texts; values: (Z,) the elements; moved: (Z,) the root mean square
     change of the picture over the scales. A band of the sheet holds `columns` elements.
     """
-    title = (
-        "Each element of a code, scaled; sorted by how far that\nmoves the picture: rms over factors, pixels in [-1, 1]"
-    )
+    title = "Each element of a code, scaled; sorted by how far that\nmoves the picture: rms over factors, pixels -1..1"
     Z, S = pictures.shape[:2]
     bands = np.split(np.argsort(-moved), range(columns, Z, columns))  # the elements of each
     rows = [(scale, to_pixels(pictures[band, k])) for band in bands for k, scale in enumerate(scales)]

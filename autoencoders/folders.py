@@ -24,18 +24,7 @@ COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that zipfile 
 PASSED_OVER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}  # by systems, which show it to no one
 PASSED_OVER |= {"@eadir", "@recycle", "#recycle", "__macosx", "thumbnails", "thumbs", "$recycle.bin"}
 PASSED_OVER |= {"system volume information"}
-DRAWINGS = {
-    ".svg",
-    ".eps",
-    ".ps",
-    ".ai",
-    ".pdf",
-    ".xpm",
-    ".xbm",
-    ".pam",
-    ".hdr",
-    ".fits",
-}  # texts, or begin as texts do
+DRAWINGS = {".svg", ".eps", ".ps", ".ai", ".pdf", ".xpm", ".xbm", ".pam", ".hdr", ".fits"}  # begin as texts do
 CONTROLS = set(range(32)) - set(b"\t\n\f\r\x1b")  # bytes that are in no text
 WAYS_OUT = {"HEIF": "pip install pillow-heif", "AVIF": "wants Pillow 11.3", None: "to be named itself"}
 
@@ -140,7 +129,6 @@ def _read_any(file, name):
             raise OtherKind from None
         if is_unknown:
             has_way_out = format is not None or suffix in (".npy", ".npz", ".zip")
-            raise OtherKind(
-                f"{suffix or 'without a suffix'}{f' ({WAYS_OUT[format]})' if has_way_out else ''}"
-            ) from None
+            way_out = f" ({WAYS_OUT[format]})" if has_way_out else ""
+            raise OtherKind(f"{suffix or 'without a suffix'}{way_out}") from None
         raise

@@ -14,7 +14,9 @@ from autoencoders.cache import UNKNOWN, digests_of
 from autoencoders.faces import make_faces
 from autoencoders.pictures import SHAPE, decode_picture
 from autoencoders.sources import open_source
+from nnlite.arguments import generator, require_numbers
 from nnlite.backend import accelerated
+from nnlite.serialization import whole
 
 EMBEDDED_COUNT = 4000
 EMBEDDED_LIMIT = 100_000
@@ -60,22 +62,21 @@ class ImageSet:
     def digest(self):
         """A text that is another one if a pixel of the array is, or the order of its images."""
         blocks = range(0, len(self._array), DIGESTED)
-        return hashlib.sha256(b"".join(digests_of(self._array[k : k + DIGESTED]) for k in blocks)).hexdigest()
+        return hashlib.sha256(b"".join(digests_of(whole(self._array)[k : k + DIGESTED]) for k in blocks)).hexdigest()
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, i):
         """uint8 (64, 64, 3), or (n, 64, 64, 3) if `i` is a slice or an array of indices; a copy."""
-        return np.array(self._array[self.rows[i]])
+        return np.array(whole(self._array)[self.rows[i]])
 
     def batches(self, batch_size, rng=None):
         """Yield float32 (batch_size, 12288), the last one shorter: every image once, in an order that `rng` draws."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, wanted at least 1")
-        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        require_numbers("ImageSet.batches", 1, whole=True, batch_size=batch_size)
+        order = np.arange(len(self)) if rng is None else generator("ImageSet.batches", rng).permutation(len(self))
         for start in range(0, len(self), batch_size):
-            yield take_levels(self._array, self.rows[order[start : start + batch_size]], _LEVELS)
+            yield take_levels(whole(self._array), self.rows[order[start : start + batch_size]], _LEVELS)
 
     def split(self, rng):
         """(training, validation): the last tenth of a permutation that `rng` draws, at least two images, validates.
@@ -85,12 +86,12 @@ class ImageSet:
         identities = self.rows if self.origin.digests is None else self.origin.digests[self.rows]
         _, first, which = np.unique(identities, return_index=True, return_inverse=True)
         if len(first) < 3:
-            raise ValueError(
-                f"{self.name}: found only {len(first)}, wanted at least 3 different images: one to train on, two to "
-                "validate on"
-            )
+            wanted = "at least 3 different images: one to train on, two to validate on"
+            raise ValueError(f"{self.name}: found only {len(first)}, wanted {wanted}")
         which = np.argsort(np.argsort(first))[which]  # (N,): images numbered as they first appear, equal ones alike
-        places = np.argsort(rng.permutation(len(first)))[which]  # (N,): where the permutation puts each
+        places = np.argsort(generator("ImageSet.split", rng).permutation(len(first)))[
+            which
+        ]  # (N,): where the permutation puts each
         order = np.argsort(places, kind="stable")
         training = np.count_nonzero(places < len(first) - max(2, round(VALIDATION_SHARE * len(first))))
         return self.subset(order[:training]), self.subset(order[training:])
@@ -99,7 +100,8 @@ class ImageSet:
         """The ImageSet of `count` images that `rng` draws, or of the first ones."""
         if count > len(self):
             raise ValueError(f"{self.name}: found {len(self)} images, wanted {count}")
-        return self.subset(np.arange(count) if rng is None else rng.choice(len(self), count, replace=False))
+        chosen = rng is not None and generator("ImageSet.sample", rng).choice(len(self), count, replace=False)
+        return self.subset(np.arange(count) if rng is None else chosen)
 
     def shared_with(self, other):
         """How many of these images are in another set too; of files that are mapped as they are, by their names."""
@@ -141,13 +143,11 @@ def load_images(path=None, *, count=None, rng=None, quiet=False):
     Raises OSError if `path` cannot be opened, and ValueError, naming it, if it is not as described or no image in it
     can be read.
     """
-    if count is not None and count < 1:
-        raise ValueError(f"count is {count}, wanted at least 1 image")
+    if count is not None:
+        require_numbers("load_images", 1, whole=True, count=count)
     if path is None:
         if count is not None and count > EMBEDDED_LIMIT:
-            raise ValueError(
-                f"count is {count}, wanted at most {EMBEDDED_LIMIT} embedded faces, which are held in memory"
-            )
+            raise ValueError(f"count is {count}, wanted at most {EMBEDDED_LIMIT} embedded faces, held in memory")
         rng = np.random.default_rng(0) if rng is None else rng
         return ImageSet(make_faces(EMBEDDED_COUNT if count is None else count, rng)[0], "embedded faces")
     array, origin = open_source(path, quiet)

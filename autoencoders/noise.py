@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnlite.arguments import require_numbers
+
 
 @dataclass(frozen=True)
 class gaussian_noise:
@@ -19,8 +21,7 @@ class gaussian_noise:
     std: float
 
     def __post_init__(self):
-        if not self.std >= 0:
-            raise ValueError(f"gaussian_noise: std is {self.std}, wanted 0 or more")
+        require_numbers("gaussian_noise", 0, std=self.std)
 
     def __call__(self, x, rng):
         return x + np.asarray(self.std, x.dtype) * rng.standard_normal(x.shape, x.dtype)

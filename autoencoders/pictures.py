@@ -37,13 +37,7 @@ ENOUGH = 2**22  # to at most so many before it is converted
 MEMORY = 2**29  # bytes that decoding one picture may take
 AVERAGING = {"1": 2, "L": 2, "RGB": 5, "CMYK": 5, "YCbCr": 5, "LAB": 5, "I": 5, "F": 5, "I;16": 8, "I;16B": 8}
 # bytes a pixel of each mode, with what it becomes on the way to fewer; of the others 9
-DECODING = {
-    "TIFF": 1,
-    "JPEG2000": 15,
-    "WEBP": 11,
-    "AVIF": 5,
-    "HEIF": 3,
-}  # and of these decoders besides
+DECODING = {"TIFF": 1, "JPEG2000": 15, "WEBP": 11, "AVIF": 5, "HEIF": 3}  # and of these decoders besides
 
 _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT, _XMP = 274, 322, 323, 700  # tags of Exif and TIFF
 _XMP_ORIENTATION = rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])"

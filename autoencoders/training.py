@@ -9,6 +9,7 @@ import numpy as np
 from autoencoders.progress import progress_bar
 from autoencoders.vae import VAE
 from nnlite import Adam, Linear, mse_loss
+from nnlite.arguments import generator, require_numbers
 
 EVALUATION_BATCH = 256
 
@@ -34,8 +35,8 @@ def train(
 
     images, validation: ImageSets; without `validation`, images.split(rng) sets one apart, never trained on.
     rng: the Generator that shuffles and draws noise. In every epoch it orders the images anew, and each is used
-    exactly once. Adam's learning rate falls on half a cosine, in epoch e = 0 .. epochs - 1 it is learning_rate(lr, e,
-    epochs): large steps first, small ones to settle.
+    exactly once. Adam's learning rate falls on half a cosine, lr/2 (1 + cos(pi e / epochs)) in epoch
+    e = 0 .. epochs - 1: large steps first, small ones to settle.
 
     corrupt: a corruption, such as gaussian_noise(0.5): the model is shown corrupt(x, rng) and is to return x, which
     makes it a denoising autoencoder.
@@ -47,9 +48,8 @@ def train(
     checkpoint: a Checkpoint, which saves the state of the training from time to time. If it resumes, the weights of
     `model` and the state of `rng` are overwritten by those that were saved.
 
-    history: the History of the epochs for which `model` has been trained already. The training goes on with the next of
-    `epochs`, which count those too, with the learning rate that this has then, higher than that of the last one, and
-    with Adam's averages at 0. Without its best_weights, they are those of the model until an epoch is better.
+    history: of epochs that `model` has been trained for already. The training goes on with the next of `epochs`, which
+    count those, at the learning rate that this one has then, higher than the last was, and with Adam's averages at 0.
 
     A bar on stderr, if that is a terminal and not `quiet`, shows the epoch, the loss, images per second and the time
     left.
@@ -59,9 +59,9 @@ def train(
     for name, given in (("images", images), ("validation", images if validation is None else validation)):
         if not (hasattr(given, "batches") and hasattr(given, "subset")):
             raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
-    for name, given in (("epochs", epochs), ("batch_size", batch_size)):
-        if given < 1:
-            raise ValueError(f"train: {name} is {given}, wanted at least 1")
+    generator("train", rng)
+    require_numbers("train", 1, whole=True, epochs=epochs, batch_size=batch_size)
+    require_numbers("train", 0, beta=beta, beta_warmup=beta_warmup)
     if not isinstance(model, VAE) and (sigma2, beta, beta_warmup) != (None, 1.0, 0):
         raise ValueError(f"train: sigma2, beta and beta_warmup are for a VAE, but the model is {type(model).__name__}")
     if validation is None:
@@ -76,7 +76,7 @@ def train(
     with checkpoint.attached(state) if checkpoint else contextlib.nullcontext(), _bar(state, quiet) as bar:
         for epoch in range(state.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
-            optimizer.lr = learning_rate(lr, epoch, epochs)
+            optimizer.lr = lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
             if isinstance(model, VAE):
                 current_beta = float(beta) * min(1, (epoch + 1) / max(1, beta_warmup))
                 current_sigma2 = 1.0 if sigma2 is None else float(sigma2)  # a np.float64 would make float64 gradients
@@ -115,11 +115,6 @@ def train(
             if checkpoint:
                 checkpoint.save_if_due()
     return state.history
-
-
-def learning_rate(lr, epoch, epochs):
-    """Half a cosine, from lr in epoch 0 to almost 0 in epoch epochs - 1."""
-    return lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnlite import Layer, Linear, ReLU, Sequential, Tanh, kl_divergence, mse_loss
+from nnlite.arguments import require_numbers
 
 ACTIVE = 0.01  # variance of mu over images above which an element is in use: Burda et al., arXiv 1509.00519
 
@@ -74,9 +75,10 @@ class VAE(Layer):
 
         With S = ||target - x_hat||^2 the derivative of the first line by sigma2 is -S / (2 sigma2^2) + D / (2 sigma2).
         It is 0 at sigma2 = S / D: the mean squared error of sampled reconstructions is the best sigma2.
-        Raises ValueError if sigma2 is not positive.
+        Raises ValueError if sigma2 is not positive, or beta negative.
         """
-        if not sigma2 > 0:
+        require_numbers("VAE.loss", 0, beta=beta)
+        if not 0 < sigma2 < np.inf:
             raise ValueError(f"VAE.loss: sigma2 is {sigma2}, wanted more than 0")
         mu, logvar = self.encode(x)  # (N, Z) each
         z = self.reparameterize(mu, logvar, noise)  # (N, Z)
@@ -143,6 +145,11 @@ class CodeUse(NamedTuple):
     def active(self):
         """How many elements are in use: those whose mu varies over the images by more than 0.01."""
         return int(np.sum(self.variance > ACTIVE))
+
+    def results(self):
+        """For JSON."""
+        counts = {"active": self.active, "elements": len(self.kl)}
+        return {"kl": self.kl.tolist(), "kl total": float(self.kl.sum())} | counts
 
 
 def code_use(model, images):

@@ -137,11 +137,9 @@ def parts(results):
         "The large matrix products of a step, x and h standing for the inputs of the first and the last layer, W and V "
         "for their weights, the fastest of all rounds: milliseconds, the share of those multiplications and additions "
         "a second, and how many times as fast as OpenBLAS, by which NumPy multiplies:",
-        Table(
-            heads, list(zip((*PRODUCTS, "their sum"), *(_products(products[b], b, limits["flops"]) for b in products)))
-        ),
+        Table(heads, _named(_products(times, batch, limits["flops"]) for batch, times in products.items())),
         "How many times as fast as OpenBLAS by the medians of a round: the median, the lowest and the highest:",
-        Table(heads, list(zip((*PRODUCTS, "their sum"), *map(_medians, products.values())))),
+        Table(heads, _named(map(_medians, products.values()))),
         "Megabytes that pass the second-level cache in a product, counted from the loops of nnlite/matmul.py, / that "
         "must, each operand coming once and the result coming and going once:",
         Table(heads, _traffic_rows(results["traffic"])),
@@ -171,6 +169,11 @@ def _ratio(times, faster):
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
+def _named(columns):
+    """Rows of a table of the products and their sum."""
+    return list(zip((*PRODUCTS, "their sum"), *columns))
+
+
 def _products(times, batch, flops):
     """A cell for each of the five products, and for their sum."""
     least = 2 * batch * np.prod(FCN_SIZES[0]) / flops * np.array([1, 1, 1, 1, 1, 5])  # seconds
@@ -191,8 +194,7 @@ def _with_sum(times):
 def _traffic_rows(traffic):
     table = np.array(list(traffic.values())) / 1e6  # (batches, 5, 2)
     table = np.concatenate([table, table.sum(axis=1, keepdims=True)], axis=1)
-    cells = [[f"{does:.0f} / {must:.0f}" for must, does in products] for products in table]
-    return [list(row) for row in zip((*PRODUCTS, "their sum"), *cells)]
+    return _named([f"{does:.0f} / {must:.0f}" for must, does in products] for products in table)
 
 
 def _slower(step, streams):

@@ -57,14 +57,12 @@ def run(options, training_set, validation_set):
 
 
 def parts(results):
+    rows = [[name, *map(plus_minus, errors)] for name, errors in results["error"].items()]
     return [
         Picture("denoising_architecture.png", "The autoencoder, shown noisy images, asked for clean ones"),
         f"Mean squared error against the clean image, {results['images']} validation images, ± standard error; the"
         f" denoising autoencoder was trained with noise of standard deviation {results['trained with']}:",
-        Table(
-            ["noise", *map(str, results["noise"])],
-            [[name, *map(plus_minus, errors)] for name, errors in results["error"].items()],
-        ),
+        Table(["noise", *map(str, results["noise"])], rows),
         Picture("denoising_error.png", "The error over the noise on the image; bars are standard errors"),
         "In brackets the vanilla autoencoder's error less the denoising one's, image by image. With the noise of its"
         f" training: {results['with noise']['sentence']} Without noise: {results['without noise']['sentence']}",

@@ -71,10 +71,7 @@ def run(options, training_set, validation_set):
     originals = to_features(validation_set[:JUDGED])  # (N, D)
     claims = judge_claims(model, originals, probe)
     results = {
-        "pictures": [
-            {"name": name, "code": codes[name], "largest difference": float(difference)}
-            for name, difference in zip(pictures, largest)
-        ],
+        "pictures": [{"name": n, "code": codes[n], "largest difference": float(d)} for n, d in zip(pictures, largest)],
         "edits": edits,
         "probe_r2": {} if probe is None else {name: [probe.r2[name], probe.decoded_r2[name]] for name in probe.r2},
         "faces": len(originals),
@@ -111,11 +108,7 @@ def parts(results):
         rows = [[name, f"{plain:.2f}", f"{decoded:.2f}"] for name, (plain, decoded) in read.items()]
         said += [FACTORS, PROBE, Table(["factor", "r², plain", "r², reconstructed"], rows)]
     said += [
-        Picture(
-            "latent_sheet.png",
-            "Each element of the code, scaled; what moves the picture most comes first",
-            in_report=False,
-        ),
+        Picture("latent_sheet.png", "Each element of the code, scaled; what moves most comes first", in_report=False),
         Heading("What the source document says of such edits"),
         "The claims of the source document, a student's report on such an autoencoder, over"
         f" {results['faces']} validation images, each against its own reconstruction:",

@@ -114,11 +114,5 @@ BUGS = {
     "NoiseSlope": Bug(vae, VAE, "loss", "(z - mu) / 2,", "z - mu,"),
     "BetaUnused": Bug(vae, VAE, "loss", "return reconstruction + beta * kl,", "return reconstruction + kl,"),
     "BranchOverwritten": Bug(vae, VAE, "backward", "grad_h += self.logvar", "grad_h = self.logvar"),
-    "TargetForgotten": Bug(
-        vae,
-        VAE,
-        "backward",
-        "return grad_x - grad_prediction if input_grad and target_is_x else grad_x",
-        "return grad_x",
-    ),
+    "TargetForgotten": Bug(vae, VAE, "backward", " - grad_prediction if input_grad and target_is_x else grad_x", ""),
 }

@@ -46,14 +46,8 @@ def _vae_of_the_course(rng):
 
 
 def _measured(model, validation_set):
-    use = code_use(model, validation_set)
-    return {
-        "kl": use.kl.tolist(),
-        "kl total": float(use.kl.sum()),
-        "active": use.active,
-        "elements": len(use.kl),
-        "error": mean_and_error(reconstruction_errors(model, validation_set)),
-    }
+    error = mean_and_error(reconstruction_errors(model, validation_set))
+    return code_use(model, validation_set).results() | {"error": error}
 
 
 def parts(results):

@@ -30,13 +30,8 @@ def bandwidth():
 def computed_as(batch):
     """(M, N, K, b_rows) of race.PRODUCTS as matmul.py computes them, for plan(): see the table in its opening."""
     n, hidden, pixels = batch, 512, 12288
-    return [
-        (hidden, n, pixels, False),
-        (hidden, pixels, n, True),
-        (pixels, n, hidden, False),
-        (pixels, hidden, n, True),
-        (n, hidden, pixels, True),
-    ]
+    shapes = (hidden, n, pixels), (hidden, pixels, n), (pixels, n, hidden), (pixels, hidden, n), (n, hidden, pixels)
+    return [(*shape, b_rows) for shape, b_rows in zip(shapes, (False, True, False, True, True))]
 
 
 def traffic(batch, threads):

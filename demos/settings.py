@@ -76,9 +76,8 @@ def start(prog, description, argv, *demos, more=(), hidden=("--element",)):
         training_set, validation_set = _open_images(options)
         for number, demo in enumerate(demos, 1):
             if len(demos) > 1:
-                document = sys.modules[demo.__module__].__doc__ or demo.__module__  # python -OO drops the former
-                heading, _, _ = document.partition(":")
-                say(options, f"\n[{number}/{len(demos)}] {heading}\n")
+                heading = sys.modules[demo.__module__].__doc__ or demo.__module__  # python -OO drops the former
+                say(options, f"\n[{number}/{len(demos)}] {heading.partition(':')[0]}\n")
             demo(options, training_set, validation_set)
 
 

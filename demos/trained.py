@@ -11,7 +11,6 @@ import autoencoders
 import nnlite
 from autoencoders import VAE, Checkpoint, CheckpointError, FCNAutoencoder, History, gaussian_noise, train
 from autoencoders.checkpoint import checksum, differences
-from autoencoders.training import learning_rate
 from demos import settings
 from demos.output import save_text
 from demos.settings import say
@@ -61,8 +60,8 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
             if done == all_epochs:
                 say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
                 return model, history
-            rate = f"learning rate {learning_rate(LEARNING_RATE, done, all_epochs):.2g} and falling"
-            said = f"training goes on from {weights} with epoch {done + 1} of {all_epochs}, {rate}"
+            schedule = f"at the learning rates that these have in a training of {all_epochs}"
+            said = f"training goes on from {weights} with epochs {done + 1} to {all_epochs}, {schedule}"
         if state.exists():
             if not options.resume:
                 raise CheckpointError(f"{state} holds a training that was interrupted; --resume goes on with it")
@@ -114,7 +113,9 @@ def _read(weights, model, wanted, resume=False):
         with open_file(weights.with_suffix(".json")) as file:
             record = json.loads(file.read(MAX_TEXT))
         while record:
-            different, is_begun = differences(record["settings"], wanted), _is_begun(record, wanted)
+            was, now = record["settings"], wanted["epochs"]
+            different = differences(was, wanted)
+            is_begun = was["epochs"] < now and not differences(was | {"epochs": now}, wanted)  # only longer
             if not different or (resume and is_begun):
                 with open_npz(weights) as npz:
                     arrays = npz.read(model.state_dict())
@@ -130,12 +131,6 @@ def _read(weights, model, wanted, resume=False):
             raise
         raise CheckpointError(f"{weights} or its record is damaged ({error})") from None
     raise CheckpointError(f"{weights} was trained by other settings: {'; '.join(found)}")
-
-
-def _is_begun(record, wanted):
-    """Whether it is of the settings `wanted`, but of fewer epochs."""
-    epochs = {"epochs": wanted["epochs"]}
-    return record["settings"]["epochs"] < wanted["epochs"] and not differences(record["settings"] | epochs, wanted)
 
 
 def _checksum(record, arrays):

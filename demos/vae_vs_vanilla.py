@@ -74,10 +74,7 @@ def run(options, training_set, validation_set):
         "images": len(x),
         "real images": len(real),
         "sigma2": history.sigma2[-1],
-        "kl": use.kl.tolist(),
-        "kl total": float(use.kl.sum()),
-        "active": use.active,
-        "elements": len(use.kl),
+        **use.results(),
         "reconstruction": {name: mean_and_error(values) for name, values in error.items()},
         "moved by": list(STEPS),
         "error of moved codes": {name: list(map(mean_and_error, each)) for name, each in moved_error.items()},
@@ -125,10 +122,8 @@ def _blurred(x):
 def parts(results):
     moved = [[name, *map(plus_minus, errors)] for name, errors in results["error of moved codes"].items()]
     sharp = results["high frequencies"]
-    nearest = [
-        [name, plus_minus(distance), plus_minus(sharp[name], ".0%", ".1%")]
-        for name, distance in results["nearest real image"].items()
-    ]
+    distances = results["nearest real image"]
+    nearest = [[name, plus_minus(distances[name]), plus_minus(sharp[name], ".0%", ".1%")] for name in distances]
     reconstructed = [[name, plus_minus(error)] for name, error in results["reconstruction"].items()]
     advantage, disadvantage = results["conclusions"]
     return [

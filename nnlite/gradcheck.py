@@ -188,9 +188,7 @@ class _Check:
         first, mean, faults = gradients_of_two(subject)
         now = parameters_of(self.root).values()
         replaced = [name for name, parameter in subject.parameters.items() if parameter not in now]
-        faults += [
-            f"forward or backward replaces the Parameter {name}: write to its .data and .grad" for name in replaced
-        ]
+        faults += [f"forward or backward replaces the Parameter {n}: write to its .data and .grad" for n in replaced]
         self._raise_for(faults)
         known = [*subject.positions, *subject.parameters]
         here = subject.given[0][0]
@@ -225,12 +223,8 @@ class _Check:
         moves = [direction(subject, name) for name in subject.names]
         directions = len(moves)
         if whole:
-            moves += [
-                direction(subject, name, even=True)
-                for name in subject.names
-                if is_tied(subject, name)
-                for _ in range(2)
-            ]
+            tied = [name for name in subject.names if is_tied(subject, name)]
+            moves += [direction(subject, name, even=True) for name in tied for _ in range(2)]
             moves += [move for name in subject.names for move in entries(subject, name)]
         try:
             found = verdicts(subject, self.measure(elsewhere), moves, [first, mean], directions)
@@ -303,9 +297,7 @@ class _Check:
             elif len(moves) < subject.array(row.name).size:
                 sentence = "an entry that was not checked is wrong: check a smaller layer, of which every entry is"
             else:
-                sentence = (
-                    "is wrong for entries together that are right alone: does each of a tie get the whole gradient?"
-                )
+                sentence = "is wrong for entries together that are right alone: does each of a tie get it all?"
             known.setdefault(sentence, []).append(row.name)
         hints = [f"{', '.join(names)}: {sentence}" for sentence, names in known.items() if sentence]
         hints += self._find_wrong_layer()
@@ -323,16 +315,13 @@ class _Check:
         owner = dict(self.subject.layer.named_layers()).get(name.rpartition(".")[0], self.subject.layer)
         numbers = worst.analytic / unit, worst.numeric / unit, worst.scale / unit
         index = worst.move.index if worst.move.is_entry else None
-        return Row(
-            name, worst.relative_error, index, *numbers, owner.title if self.is_loss else type(owner).__name__, checked
-        )
+        kind = owner.title if self.is_loss else type(owner).__name__
+        return Row(name, worst.relative_error, index, *numbers, kind, checked)
 
     def _find_wrong_layer(self):
         """Of a model, which layer is to blame: each is checked by itself, at the inputs that it gets in the model."""
         listed = {id(layer): name for name, layer in self.subject.layer.named_layers()}
-        found = [
-            (listed.get(id(layer), name), layer) for name, layer in reachable(self.root) if isinstance(layer, Layer)
-        ]
+        found = [(listed.get(id(each), name), each) for name, each in reachable(self.root) if isinstance(each, Layer)]
         layers, inputs = {name: layer for name, layer in found if layer is not self.subject.layer}, {}
 
         def recording(name, forward, /, *given):
@@ -370,10 +359,8 @@ class _Check:
             if entries_of_it and name not in self.reacts:
                 remarks.append(f"warning: {name}: 0 everywhere, by forward and by backward: nothing was checked here")
         remarks += [f"warning: {line}" for line in self.subject.unchecked_inputs()]
-        remarks += [
-            f"warning: {name} is a Parameter that named_parameters() does not list: no optimizer will train it"
-            for name in self.unlisted
-        ]
+        unlisted = "is a Parameter that named_parameters() does not list: no optimizer will train it"
+        remarks += [f"warning: {name} {unlisted}" for name in self.unlisted]
         return remarks + (["note: checked also " + ", ".join(where)] if where else [])
 
 

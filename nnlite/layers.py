@@ -8,7 +8,9 @@ Letters at the end of a line give the shape that it computes: N batch, I in, O o
 
 import numpy as np
 
+from nnlite.arguments import generator, require_numbers
 from nnlite.backend import accelerated
+from nnlite.states import as_arrays, fitted
 
 
 def matmul(a, b, out=None, add=False):
@@ -50,8 +52,11 @@ class Parameter:
         return self._grad
 
     @grad.setter
-    def grad(self, array):  # also called by grad += array
-        self._grad, self._zeros_due = np.asarray(array), False  # of a number, NumPy's sum of a 0-d array
+    def grad(self, array):  # also called by grad += array; None stands for zeros, as in PyTorch
+        self._zeros_due = array is None
+        self._grad = (
+            np.empty_like(self.data) if array is None else np.asarray(array)
+        )  # of a number, a sum of 0-d arrays
 
     def zero_grad(self):
         self._zeros_due = True
@@ -90,9 +95,8 @@ class Layer:
 
     def _check_grad_output(self, grad_output, shape):
         if np.shape(grad_output) != shape:
-            raise ValueError(
-                f"{self}.backward: grad_output has shape {np.shape(grad_output)}, wanted that of the output, {shape}"
-            )
+            found = f"grad_output has shape {np.shape(grad_output)}"
+            raise ValueError(f"{self}.backward: {found}, wanted that of the output, {shape}")
 
     def _children(self):
         """(name, Parameter or Layer) pairs in the order in which they were set."""
@@ -127,13 +131,14 @@ class Layer:
     def load_state_dict(self, state):
         """Copy the arrays of `state` into the parameters, in the dtype that these have.
 
-        Raises ValueError, having changed nothing, that names every missing, unexpected and mismatched array.
+        Raises ValueError, having changed nothing, that names every missing, unexpected and mismatched array, and each
+        that holds nan or inf; of what PyTorch names or holds otherwise it tells how to load it.
         """
-        state = {name: np.asarray(array) for name, array in state.items()}
         own = {name: parameter.data for name, parameter in self.named_parameters()}
-        faults = mismatches(state, own)
-        if faults:
-            raise ValueError(f"state_dict does not fit {type(self).__name__}: " + "; ".join(faults))
+        try:
+            state = fitted(as_arrays(state), own)
+        except ValueError as error:
+            raise ValueError(f"state_dict does not fit {type(self).__name__}: {error}") from None
         for name, array in own.items():
             array[...] = state[name]
 
@@ -141,22 +146,6 @@ class Layer:
         layers = [(name, child) for name, child in self._children() if isinstance(child, Layer)]
         lines = [f"\n  ({name}): " + repr(layer).replace("\n", "\n  ") for name, layer in layers]
         return f"{type(self).__name__}({''.join(lines)}" + ("\n)" if lines else ")")
-
-
-def mismatches(found, wanted):
-    """A text for each name that is missing or unexpected and each array of another shape or kind of number.
-
-    found, wanted: by name, arrays or whatever has a shape and a dtype.
-    """
-    faults = [f"missing {name}" for name in wanted if name not in found]
-    faults += [f"unexpected {name}" for name in found if name not in wanted]
-    both = [(name, found[name], array) for name, array in wanted.items() if name in found]
-    for name, a, b in both:
-        if a.shape != b.shape:
-            faults.append(f"{name} has shape {a.shape}, wanted {b.shape}")
-        if not np.can_cast(a.dtype, b.dtype, "same_kind"):
-            faults.append(f"{name} is {a.dtype}, wanted {b.dtype}")
-    return faults
 
 
 class Linear(Layer):
@@ -167,10 +156,8 @@ class Linear(Layer):
     """
 
     def __init__(self, in_features, out_features, *, rng, dtype=np.float32):
-        for name, value in (("in_features", in_features), ("out_features", out_features)):
-            if value < 1:
-                raise ValueError(f"Linear: {name} is {value}, wanted at least 1")
-        bound = 1 / np.sqrt(in_features)
+        require_numbers("Linear", 1, whole=True, in_features=in_features, out_features=out_features)
+        rng, bound = generator("Linear", rng), 1 / np.sqrt(in_features)
         self.weight = Parameter(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))  # (O, I)
         self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))  # (O,)
 
@@ -293,4 +280,4 @@ class Sequential(Layer):
         """The chain rule, from the last layer to the first: dL/dx of a layer is dL/dy of the one before it."""
         for position, layer in reversed(list(enumerate(self.layers))):
             grad_output = layer.backward(grad_output, input_grad or position > 0)
-        return grad_output
+        return grad_output if input_grad else None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nnlite.arguments import require_numbers
 from nnlite.backend import accelerated
 
 BLOCK = 2**16  # numbers
@@ -10,13 +11,14 @@ BLOCK = 2**16  # numbers
 class Optimizer:
     """The parameters and the learning rate `lr`, which may be set between steps.
 
-    parameters: any iterable of Parameters. Raises ValueError if it is empty.
+    parameters: any iterable of Parameters. Raises ValueError if it is empty, or a number is out of range.
     """
 
     def __init__(self, parameters, lr):
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: parameters is empty, wanted at least one Parameter")
+        require_numbers(type(self).__name__, 0, lr=lr)
         self.lr = lr
 
     def zero_grad(self):
@@ -33,6 +35,7 @@ class SGD(Optimizer):
 
     def __init__(self, parameters, lr, momentum=0.0):
         super().__init__(parameters, lr)
+        require_numbers("SGD", 0, momentum=momentum)
         self.momentum = momentum
         self._s = [np.zeros_like(p.data) for p in self.parameters]
 
@@ -56,6 +59,9 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(parameters, lr)
+        beta1, beta2 = betas
+        require_numbers("Adam", 0, below=1, beta1=beta1, beta2=beta2)
+        require_numbers("Adam", 0, eps=eps)
         self.betas = tuple(map(float, betas))  # numbers of NumPy would make float32 steps in float64
         self.eps = float(eps)
         self.t = 0

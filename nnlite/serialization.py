@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnlite.layers import mismatches
+from nnlite.states import Mismatch, fitted, mismatches, not_finite, require
 
 ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
@@ -80,9 +80,9 @@ def save_weights(path, model):
 def load_weights(path, model):
     """Read what save_weights, or np.savez of a PyTorch state dict, wrote into `model`.
 
-    Takes the memory of a second model, and for a moment of its largest array. Raises OSError if `path` cannot be
-    read, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
-    names every missing, unexpected and mismatched array.
+    Takes the memory of a second model, and of a third if the file is of another dtype. Raises OSError if `path` cannot
+    be read, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
+    names every missing, unexpected and mismatched array, and tells how to load what other libraries have written.
     """
     with open_npz(path) as npz:
         model.load_state_dict(npz.read({name: parameter.data for name, parameter in model.named_parameters()}))
@@ -90,7 +90,7 @@ def load_weights(path, model):
 
 def save_arrays(path, arrays):
     """Write {name: array} as an .npz file. Raises as save_weights."""
-    _require_finite(arrays)
+    require(not_finite(arrays))
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -108,7 +108,19 @@ def open_npz(path):
         except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
             if is_temporary(error):
                 raise
-            raise ValueError(f"{path}: found no intact .npz file of arrays ({error})") from None
+            found = _foreign(file) or f"no intact .npz file of arrays ({error})"
+            raise ValueError(f"{path}: found {found}") from None
+
+
+def _foreign(file):
+    """What a file of another library is, and the line that makes an .npz file of it; None if it is of no such."""
+    file.seek(0)
+    start, made = file.read(200), "; an .npz file of it writes numpy.savez(NEW, **{})"
+    if start[:1] == b"\x80" or b"/data.pkl" in start:
+        tensors = "{name: tensor.float().numpy() for name, tensor in torch.load(FILE).items()}"
+        return "a file of torch.save" + made.format(tensors)
+    if start[8:9] == b"{":
+        return "a safetensors file" + made.format("safetensors.numpy.load_file(FILE)")
 
 
 def open_file(path):
@@ -125,6 +137,17 @@ def map_npy(path):
             return map_array(file)
         except Exception as error:  # a damaged header raises almost anything: it is parsed as Python
             raise ValueError(f"{path}: found no complete array of numbers, wanted a .npy file ({error})") from None
+
+
+def whole(array):
+    """`array`. Raises OSError if the file to which it is mapped was cut short: to read on would end the process."""
+    mapped = array
+    while isinstance(mapped.base, np.ndarray):
+        mapped = mapped.base  # of which it is a view
+    is_mapped = isinstance(mapped, np.memmap) and mapped.base is not None  # and not a copy
+    if is_mapped and mapped.base.size() < mapped.offset + mapped.nbytes:
+        raise OSError(errno.ESTALE, "found it cut short while it was in use", mapped.filename)
+    return array
 
 
 def map_array(file):
@@ -174,10 +197,6 @@ class _Bounded:
         return self._file.read(size)
 
 
-class Mismatch(ValueError):
-    """An intact file holds something other than what is wanted."""
-
-
 class Npz:
     """The arrays of an open .npz file. None is read before its header has been compared with what is wanted."""
 
@@ -195,13 +214,8 @@ class Npz:
 
     def read(self, wanted):
         """{name: array}, with the names, shapes and dtypes of the arrays `wanted`."""
-        faults = mismatches(self._headers, wanted)
-        if faults:
-            raise Mismatch("; ".join(faults))
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
-            arrays = {name: self._array(name).astype(array.dtype, copy=False) for name, array in wanted.items()}
-        _require_finite(arrays)
-        return arrays
+        require(mismatches(self._headers, wanted))
+        return fitted({name: self._array(name) for name in wanted}, wanted)
 
     def pop_text(self, name):
         """Take a text, an array of at most MAX_TEXT bytes, out of the arrays that read() compares with those wanted."""
@@ -218,12 +232,6 @@ class Npz:
             raise Mismatch(f"found {name!r} shorter or longer than its header says")
         with self._archive.open(member) as data:
             return np.lib.format.read_array(data, allow_pickle=False)
-
-
-def _require_finite(arrays):
-    faults = [f"{name} holds nan or inf" for name, array in arrays.items() if not np.isfinite(array).all()]
-    if faults:
-        raise Mismatch("; ".join(faults))
 
 
 class Header(NamedTuple):

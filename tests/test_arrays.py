@@ -108,7 +108,7 @@ def test_nan_and_inf_are_refused(path, value):
 
 
 def test_images_that_are_nearly_black_are_told(path):
-    said = "nearly black images: 4, without a value above 31 of 255; were they of another range?"
+    said = "nearly black images: 4, no value above 31 of 255; were they of another range?"
     assert load(path, COLOUR[..., 0] // 255).origin.notes == ["uint8 in 0..255, grey, 64 x 64: as they are", said]
 
 

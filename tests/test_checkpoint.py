@@ -16,6 +16,7 @@ from autoencoders import (
     checkpoint,
     gaussian_noise,
     load_images,
+    progress,
     train,
     training,
 )
@@ -168,12 +169,12 @@ def test_a_signal_that_is_ignored_stays_ignored(faces, tmp_path):
 
 
 def test_a_signal_after_the_last_save_is_not_lost(faces, tmp_path, monkeypatch):
-    class Bar(training.tqdm):
+    class Bar(progress.tqdm):
         def __exit__(self, *error):
             super().__exit__(*error)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(training, "tqdm", Bar)
+    monkeypatch.setattr(progress, "tqdm", Bar)
     with pytest.raises(KeyboardInterrupt):
         run(faces, checkpoint=Checkpoint(tmp_path / "run.npz"))
 

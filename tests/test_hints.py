@@ -268,5 +268,5 @@ def test_wrong_for_a_whole_tie_is_told_from_wrong_for_one_of_it():
     layer.forward = lambda x: np.max(x, axis=1)
     layer.backward = lambda grad_output, input_grad=True: np.repeat(grad_output[:, None], 4, axis=1)
     assert hints_on(layer, np.ones((3, 4)), here_only=True) == [
-        "input: is wrong for entries together that are right alone: does each of a tie get the whole gradient?"
+        "input: is wrong for entries together that are right alone: does each of a tie get it all?"
     ]

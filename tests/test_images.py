@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import timeit
 
 import numpy as np
 import pytest
@@ -154,3 +157,57 @@ def test_what_two_sets_share_is_known_of_one_file_and_of_what_was_decoded(tmp_pa
     assert mapped.subset(np.arange(9)).shared_with(mapped.subset(np.arange(5, 25))) == 4
     assert one.shared_with(other.subset(np.arange(3))) == 3
     assert mapped.shared_with(one) == 0
+
+
+MAPPED = """
+import os, sys
+import numpy as np
+from autoencoders import FCNAutoencoder
+from demos import settings, trained
+
+def demo(options, training, validation):
+    def cut_short(x, rng):
+        os.truncate(options.data, 100_000)
+        return x
+
+    trained.trained("mine", options, training, validation, build=FCNAutoencoder, corrupt=cut_short)
+
+settings.start("demo", "", sys.argv[1:], demo)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not let a mapped file be cut short")
+def test_a_file_that_is_cut_short_while_it_is_mapped_is_one_line_and_exit_status_2(tmp_path):
+    data = tmp_path / "images.npy"
+    np.save(data, np.zeros((200, 64, 64, 3), np.uint8))
+    command = [sys.executable, "-c", MAPPED, "--quiet", "--data", str(data), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"demo: error: {data}: found it cut short while it was in use"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not let a mapped file be cut short")
+@pytest.mark.parametrize("read", [lambda images: images[:], lambda images: images.digest], ids=["images", "digest"])
+def test_images_of_a_file_that_was_cut_short_are_not_read(tmp_path, read):
+    np.save(tmp_path / "images.npy", np.zeros((20, 64, 64, 3), np.uint8))
+    images = load_images(tmp_path / "images.npy")
+    os.truncate(tmp_path / "images.npy", 100_000)
+    with pytest.raises(OSError, match="found it cut short while it was in use"):
+        read(images)
+
+
+def test_the_digest_is_that_of_the_pixels_and_their_order_wherever_they_are_kept(tmp_path, rng):
+    pixels = rng.integers(0, 256, (50, 64, 64, 3), np.uint8)
+    np.save(tmp_path / "rows.npy", pixels)
+    np.save(tmp_path / "columns.npy", np.asfortranarray(pixels))
+    digests = {load_images(tmp_path / name).digest for name in ("rows.npy", "columns.npy")}
+    assert digests == {ImageSet(pixels).digest}
+    changed = pixels.copy()
+    changed[49, 63, 63, 2] ^= 1
+    assert ImageSet(changed).digest not in digests and ImageSet(pixels[::-1]).digest not in digests
+
+
+def test_a_digest_of_140_000_images_takes_less_than_a_second(tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "many.npy", "w+", np.uint8, (140_000, 64, 64, 3))  # a file of holes
+    seconds = min(timeit.repeat(lambda: ImageSet(array).digest, number=1, repeat=3))
+    assert seconds < 1

@@ -25,7 +25,7 @@ def test_a_corruption_keeps_the_dtype_and_leaves_its_input_alone(corrupt, rng):
 @pytest.mark.parametrize(
     "make, value, message",
     [
-        (gaussian_noise, -1, "std is -1, wanted 0 or more"),
+        (gaussian_noise, -1, "std is -1, wanted at least 0"),
         (masking_noise, 1.5, "share is 1.5, wanted 0 to 1"),
         (masking_noise, float("nan"), "share is nan, wanted 0 to 1"),
     ],

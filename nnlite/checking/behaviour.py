@@ -66,9 +66,8 @@ def gradient_faults(gradient, array):
     if gradient is None or gradient.dtype == object:
         yield "is None, wanted an array"
     elif gradient.shape != array.shape:
-        advice = (
-            ": sum it over the batch" if gradient.ndim == array.ndim + 1 and gradient.shape[1:] == array.shape else ""
-        )
+        is_of_each = gradient.ndim == array.ndim + 1 and gradient.shape[1:] == array.shape
+        advice = ": sum it over the batch" if is_of_each else ""
         advice = ": is it transposed?" if gradient.ndim > 1 and gradient.shape == array.shape[::-1] else advice
         yield f"has shape {gradient.shape}, wanted {array.shape}{advice}"
     elif gradient.dtype != array.dtype:

@@ -60,10 +60,8 @@ def _inside(name, each):
 
 
 def _inside_function(function):
-    held = [
-        *((str(at), value) for at, value in enumerate(function.__defaults__ or ())),
-        *(function.__kwdefaults__ or {}).items(),
-    ]
+    held = [(str(at), value) for at, value in enumerate(function.__defaults__ or ())]
+    held += (function.__kwdefaults__ or {}).items()
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         with contextlib.suppress(ValueError):  # a variable that has no value yet
             held.append((variable, cell.cell_contents))

@@ -60,9 +60,8 @@ def _sentences_that_fit(subject, measure, moves, first, mean):
     if found.any() and not numeric.any():
         yield "is not 0, but forward does not react: if a straight-through estimator is meant, say expected={...}"
     if not found.any():
-        yield "is 0 everywhere" + (
-            ": is it computed, and added with +=?" if not elsewhere(other, backward).any() else ""
-        )
+        question = ": is it computed, and added with +=?" if not elsewhere(other, backward).any() else ""
+        yield f"is 0 everywhere{question}"
     if alike(found, numeric):
         if alike(mean, numeric):
             yield "agrees in 5 digits: does anything compute in float32, or is a small term wrong?"

@@ -32,10 +32,8 @@ def gradients_at(subject, place):
         with contextlib.suppress(Exception):  # a forward raises what it likes for what is beyond its domain
             subject.stand_at(inputs, values)
             gradients = subject.gradients()
-            faults = [
-                fault for name in subject.names for fault in gradient_faults(gradients.get(name), subject.array(name))
-            ]
-            if subject.output.size and np.isfinite(subject.output).all() and not faults:
+            faults = (fault for n in subject.names for fault in gradient_faults(gradients.get(n), subject.array(n)))
+            if subject.output.size and np.isfinite(subject.output).all() and not any(faults):
                 return gradients
     return None
 
@@ -63,10 +61,8 @@ def move_parameters(subject):
 
 def rows_of(inputs, rows):
     """The inputs for a part of the batch: those rows of x, and of others that have as many."""
-    return [
-        each[rows] if isinstance(each, np.ndarray) and each.shape[:1] == inputs[0].shape[:1] else each
-        for each in inputs
-    ]
+    N = inputs[0].shape[:1]
+    return [each[rows] if isinstance(each, np.ndarray) and each.shape[:1] == N else each for each in inputs]
 
 
 def _draw_inputs(subject, how):

@@ -100,9 +100,8 @@ def carefully(subject, move):
     both = np.sum(sums, axis=0) / 2
     (value, error, at), *others = _plateaus((SHRINK**2 * both[1:] - both[:-1]) / (SHRINK**2 - 1), rounding, share)
     is_kink = len(sides) < 2 or highest - lowest > room  # where forward ends, there is one side alone
-    return CarefulSlope(
-        value, error, share[at], (lowest - room, highest + room), is_kink, [each[:2] for each in others]
-    )
+    between = lowest - room, highest + room
+    return CarefulSlope(value, error, share[at], between, is_kink, [each[:2] for each in others])
 
 
 def _is_flat(changes, size):
@@ -129,9 +128,7 @@ def _plateaus(estimates, rounding, share):
     is_settled = (share[1:-3] >= 0.5 * share[2:-2]) & (errors < 1e-2 * share[2:-2])
     plateaus = [[]]
     for at in reversed(np.flatnonzero(is_settled)):
-        near = [
-            abs(estimates[at + 1] - estimates[each + 1]) <= 2 * (errors[at] + errors[each]) for each in plateaus[-1]
-        ]
+        near = (abs(estimates[at + 1] - estimates[k + 1]) <= 2 * (errors[at] + errors[k]) for k in plateaus[-1])
         if not all(near):
             plateaus.append([])
         plateaus[-1].append(at)

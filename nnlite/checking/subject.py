@@ -136,9 +136,8 @@ class Subject:
         elif len(returned) in (1, len(real)):
             of = dict(zip(real, returned))
         else:
-            raise ValueError(
-                f"backward returned {len(returned)} gradients, wanted one for each of {len(real)} real inputs"
-            )
+            wanted = f"wanted one for each of {len(real)} real inputs"
+            raise ValueError(f"backward returned {len(returned)} gradients, {wanted}")
         self.returned = [at for at, each in enumerate(returned) if each is not None]
         of_inputs = {self._input_name(at): np.copy(of[at]) for at in real if of.get(at) is not None}
         self.positions |= {name: at for at in real for name in [self._input_name(at)] if name in of_inputs}
@@ -167,9 +166,8 @@ def direction(subject, name, even=False):
     shape = subject.array(name).shape
     n = subject.rng.uniform(-1, 1, shape)
     if even:
-        n = (1 + 0.01 * n) * subject.rng.standard_normal(
-            (*shape[:1], *[1 for _ in shape[1:]]) if len(shape) > 1 else ()
-        )
+        of_rows = (*shape[:1], *[1 for _ in shape[1:]]) if len(shape) > 1 else ()
+        n = (1 + 0.01 * n) * subject.rng.standard_normal(of_rows)
     return Move(name, ..., subject.size(name) * n)
 
 

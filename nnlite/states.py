@@ -1,0 +1,65 @@
+"""States, {name: array}: what one must be to fit a model, and what is said of one that does not, with a way out."""
+
+import numpy as np
+
+TO_ARRAYS = "{name: tensor.detach().float().cpu().numpy() for name, tensor in state.items()}"
+
+
+class Mismatch(ValueError):
+    """An intact state or file holds something other than what is wanted."""
+
+
+def as_arrays(state):
+    """Arrays of what may be lists or tensors. Raises ValueError for a tensor that NumPy cannot read, and for a dict."""
+    arrays = {}
+    for name, value in state.items():
+        if isinstance(value, dict):
+            raise ValueError(f"{name} is a dict: is it the state, to be loaded as state[{name!r}]?")
+        try:
+            arrays[name] = np.asarray(value)
+        except Exception as error:  # PyTorch's of a tensor that is bfloat16, on a GPU or wants a gradient
+            raise ValueError(f"{name} is no array ({error}); of PyTorch's tensors load {TO_ARRAYS}") from None
+    return arrays
+
+
+def mismatches(found, wanted):
+    """A text for each name that is missing or unexpected and each array of another shape or kind of number.
+
+    found, wanted: by name, arrays or whatever has a shape and a dtype.
+    """
+    for prefix in {name.removesuffix(last) for last in list(wanted)[-1:] for name in found if name.endswith(last)}:
+        if prefix and all(prefix + name in found for name in wanted):  # of torch.compile, DataParallel and others
+            named = f"{{name.removeprefix({prefix!r}): array for name, array in state.items()"
+            return [f"every name begins with {prefix!r}; load {named} if name.startswith({prefix!r})}}"]
+    faults = [f"missing {name}" for name in wanted if name not in found]
+    faults += [f"unexpected {name}" for name in found if name not in wanted]
+    both = [(name, found[name], array) for name, array in wanted.items() if name in found]
+    for name, a, b in both:
+        if a.shape != b.shape:
+            faults.append(f"{name} has shape {a.shape}, wanted {b.shape}")
+        if a.dtype.itemsize == 1:
+            faults.append(f"{name} is {a.dtype}, wanted {b.dtype}: if quantized, array.astype('f4') * scale")
+        elif a.dtype == "V2":
+            faults.append(f"{name} is {a.dtype}, wanted {b.dtype}: if bfloat16, save tensor.float().numpy()")
+        elif not np.can_cast(a.dtype, b.dtype, "same_kind"):
+            faults.append(f"{name} is {a.dtype}, wanted {b.dtype}")
+    return faults
+
+
+def fitted(found, wanted):
+    """The arrays `found` in the dtypes of those wanted. Raises Mismatch, which names all that does not fit."""
+    require(mismatches(found, wanted))
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
+        arrays = {name: found[name].astype(array.dtype, copy=False) for name, array in wanted.items()}
+    require(not_finite(arrays))
+    return arrays
+
+
+def require(faults):
+    """Raise Mismatch, which names them all, if there are any."""
+    if faults:
+        raise Mismatch("; ".join(faults))
+
+
+def not_finite(arrays):
+    return [f"{name} holds nan or inf" for name, array in arrays.items() if not np.isfinite(array).all()]
