@@ -1,3 +1,4 @@
+import copy
 import io
 import re
 import sys
@@ -8,7 +9,7 @@ import pytest
 
 from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, train, training
 from autoencoders.training import reconstruction_errors
-from nnlite import use_backend
+from nnlite import Adam, use_backend
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,32 @@ def test_the_learning_rate_falls_on_half_a_cosine(faces, monkeypatch):
     monkeypatch.setattr(training, "Adam", RecordingAdam)
     train(small_model(), faces, epochs=4, batch_size=64, lr=0.01, rng=np.random.default_rng(0))
     assert np.allclose(rates, [0.01, 0.01 * (2 + 2**0.5) / 4, 0.005, 0.01 * (2 - 2**0.5) / 4])
+
+
+def test_a_training_goes_on_after_the_epochs_of_a_history_at_the_rates_of_the_longer_one(faces, rng, monkeypatch):
+    model, rates = small_model(), []
+    two = train(model, faces, epochs=2, batch_size=16, rng=rng, lr=0.1)
+    kept = copy.deepcopy(two)
+    monkeypatch.setattr(Adam, "step", lambda adam, step=Adam.step: (rates.append(adam.lr), step(adam)))
+    four = train(model, faces, epochs=4, batch_size=16, rng=rng, lr=0.1, history=two)
+    assert np.allclose(rates, 3 * [0.05] + 3 * [0.05 * (1 - np.sqrt(0.5))])
+    assert four.train_loss[:2] == two.train_loss and len(four.train_loss) == len(four.validation_loss) == 4
+    assert two == kept and all(np.array_equal(two.best_weights[n], w) for n, w in kept.best_weights.items())
+
+
+def test_the_best_weights_are_those_of_the_history_until_an_epoch_is_better(faces, rng, monkeypatch):
+    model = small_model()
+    one = train(model, faces, epochs=1, rng=rng)
+    one.validation_loss[0] = 0.0  # no epoch is better
+    two = train(model, faces, epochs=2, rng=rng, history=one)
+    assert all(np.array_equal(two.best_weights[name], array) for name, array in one.best_weights.items())
+
+
+def test_a_history_of_as_many_epochs_is_refused(faces, rng):
+    model = small_model()
+    history = train(model, faces, epochs=2, rng=rng)
+    with pytest.raises(ValueError, match="^train: epochs is 2, wanted more than the 2 of history$"):
+        train(model, faces, epochs=2, rng=rng, history=history)
 
 
 def test_the_training_loss_is_the_mean_over_images_not_over_batches(faces, monkeypatch):
