@@ -40,15 +40,14 @@ class Checkpoint:
         train(model, images, epochs=24, rng=np.random.default_rng(0), checkpoint=checkpoint)
 
     path: the .npz file, four times as large as the weights. every: seconds between two saves. settings: {name: what
-    JSON holds}; {"name": "faces.npy", "digest": images.digest} is compared by its digest and told of by its name.
-    A file is refused, with CheckpointError that names the difference, if these were others, or the numbers
+    JSON holds}. A file is refused, with CheckpointError that names the difference, if these were others, or the numbers
     among the arguments of train, the backend, the class or the shapes of the model, or the rows that are trained and
-    validated on. The pixels are not compared, nor what corrupts them: name them in the settings. The epochs count,
-    for the learning rate depends on them.
+    validated on. The pixels are not compared, nor what corrupts them: name them in the settings, such as {"data":
+    {"name": "faces.npy", "digest": images.digest}}, where the digest is compared and the name is told. The epochs
+    count, for the learning rate depends on them.
 
     While train runs in the main thread, Ctrl-C, SIGTERM and SIGHUP let it finish its step and save; then it raises
-    Interrupted.
-    A second signal has its usual effect at once. The end of a training saves and deletes nothing: save_weights does.
+    Interrupted. A second signal has its usual effect at once. The end of a training saves and deletes nothing.
 
     A training that was resumed ends with the weights of one that was never interrupted, to the bit, on the same machine
     with the same versions and backend and, for NumPy's, the same number of its BLAS's threads. These are not compared.

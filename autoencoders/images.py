@@ -89,9 +89,8 @@ class ImageSet:
             wanted = "at least 3 different images: one to train on, two to validate on"
             raise ValueError(f"{self.name}: found only {len(first)}, wanted {wanted}")
         which = np.argsort(np.argsort(first))[which]  # (N,): images numbered as they first appear, equal ones alike
-        places = np.argsort(generator("ImageSet.split", rng).permutation(len(first)))[
-            which
-        ]  # (N,): where the permutation puts each
+        shuffled = generator("ImageSet.split", rng).permutation(len(first))
+        places = np.argsort(shuffled)[which]  # (N,): where the permutation puts each
         order = np.argsort(places, kind="stable")
         training = np.count_nonzero(places < len(first) - max(2, round(VALIDATION_SHARE * len(first))))
         return self.subset(order[:training]), self.subset(order[training:])

@@ -82,17 +82,20 @@ jit, jit_parallel = _decorator(), _decorator(parallel=True)
 
 
 def vector_registers():
-    """(how many vector registers the processor has, how many bytes each holds).
+    """(how many vector registers the processor has, how many bytes each holds, whether it has the instruction fma).
 
-    The compiler tells: where two vectors are too long for registers, it writes several instructions that add them.
+    The compiler tells: where vectors are too long for registers, it writes several instructions that add them.
     """
     compiler = cpu_target.target_context.codegen()._tm  # LLVM's TargetMachine, as Numba has set it up
     for lanes in (16, 8, 4):
         vector, module = ir.VectorType(ir.FloatType(), lanes), ir.Module()
-        function = ir.Function(module, ir.FunctionType(vector, [vector, vector]), "add")
+        function = ir.Function(module, ir.FunctionType(vector, [vector] * 3), "multiply_and_add")
         builder = ir.IRBuilder(function.append_basic_block())
-        builder.ret(builder.fadd(*function.args))
+        x, y, z = function.args
+        builder.ret(builder.fadd(builder.fmul(x, y, flags=["contract"]), z, flags=["contract"]))
         assembly = compiler.emit_assembly(binding.parse_assembly(str(module)))
-        if len(re.findall("addps|fadd", assembly)) == 1:  # as x86 and ARM call it
+        adding = re.findall("fmadd|fmla|addps|fadd", assembly)  # as x86 and ARM call them
+        if len(adding) == 1:
             break
-    return 32 if lanes == 16 or compiler.triple.startswith(("aarch64", "arm64")) else 16, 4 * lanes
+    is_wide = lanes == 16 or compiler.triple.startswith(("aarch64", "arm64"))
+    return 32 if is_wide else 16, 4 * lanes, adding[:1] in (["fmadd"], ["fmla"])

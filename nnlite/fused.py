@@ -8,16 +8,15 @@ import numba
 import numpy as np
 
 from nnlite.compiling import jit_parallel
-from nnlite.matmul import read_only
+from nnlite.matmul import HAS_FMA, read_only
 
 CHUNK = 2**14  # numbers whose squares are summed at a time, in float32; the sums of the chunks are float64
 
 # tanh(x) = x P(x^2) / Q(x^2) for |x| < LARGE; P and Q from low to high, of Eigen (Eigen/src/Core/MathFunctionsImpl.h)
-P = np.array(
-    [4.89352456e-03, 6.37261929e-04, 1.48572236e-05, 5.12229709e-08, -8.60467152e-11, 2.00018790e-13, -2.76076847e-16],
-    np.float32,
-)
-Q = np.array([4.89352519e-03, 2.26843463e-03, 1.18534706e-04, 1.19825839e-06], np.float32)
+P = [4.89352456e-03, 6.37261929e-04, 1.48572236e-05, 5.12229709e-08, -8.60467152e-11, 2.00018790e-13, -2.76076847e-16]
+Q = [4.89352519e-03, 2.26843463e-03, 1.18534706e-04, 1.19825839e-06]
+# each fma rounds once; where a product and a sum round, float64 keeps the error below 5 units in the last place
+P, Q = np.array(P, np.float32 if HAS_FMA else np.float64), np.array(Q, np.float32 if HAS_FMA else np.float64)
 LARGE = np.float32(7.90531111)
 ONE_FROM = np.float32(9.1)  # where tanh(x) rounds to 1
 SMALL = np.float32(4e-4)  # up to which tanh(x) = x - x^3 / 3 + ... rounds to x
@@ -55,7 +54,7 @@ def _tanh_and_slope(x, y, slope):
         s = z * z
         p = (((((P[6] * s + P[5]) * s + P[4]) * s + P[3]) * s + P[2]) * s + P[1]) * s + P[0]
         q = ((Q[3] * s + Q[2]) * s + Q[1]) * s + Q[0]
-        t = z * p / q
+        t = np.float32(z * p / q)
         if abs(x[i]) > ONE_FROM:  # between LARGE and here tanh(LARGE) is near enough
             t = np.copysign(np.float32(1), x[i])
         if not abs(x[i]) > SMALL:  # nan is not more than anything

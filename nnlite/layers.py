@@ -54,9 +54,7 @@ class Parameter:
     @grad.setter
     def grad(self, array):  # also called by grad += array; None stands for zeros, as in PyTorch
         self._zeros_due = array is None
-        self._grad = (
-            np.empty_like(self.data) if array is None else np.asarray(array)
-        )  # of a number, a sum of 0-d arrays
+        self._grad = np.asarray(np.empty_like(self.data) if array is None else array)  # NumPy's sum of 0-d is a number
 
     def zero_grad(self):
         self._zeros_due = True

@@ -69,7 +69,7 @@ from numba.extending import intrinsic, models, register_model
 
 from nnlite.compiling import jit, jit_parallel, vector_registers
 
-REGISTERS, BYTES = vector_registers()
+REGISTERS, BYTES, HAS_FMA = vector_registers()
 VECTORS = 4 if REGISTERS == 32 else 2  # in a row of a tile
 ROWS = 6  # of a tile
 SIDE, BLOCK = 512, 2**13 * BYTES  # rows or columns, and bytes, that a block of B has at most

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -138,6 +139,13 @@ def test_tanh_in_float32_is_off_by_less_than_5_units_in_the_last_place():
     assert np.max(np.abs(y - right) / np.spacing(np.abs(right).astype(np.float32))) < 5
     assert np.array_equal(np.signbit(y), np.signbit(x))
     assert np.max(np.abs(slope - (1 - right**2))) < 1e-6
+
+
+def test_tanh_is_as_near_on_a_processor_without_fma(tmp_path):
+    test = "test_backend.py::test_tanh_in_float32_is_off_by_less_than_5_units_in_the_last_place"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).with_name(test))]
+    generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path), "COVERAGE_FILE": str(tmp_path / "none")}
+    subprocess.run(command, env=os.environ | generic, check=True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

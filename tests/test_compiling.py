@@ -139,13 +139,13 @@ def compiler_for(triple, processor, features=""):
 @pytest.mark.parametrize(
     "triple, processor, features, wanted",
     [
-        (X86, "skylake-avx512", "", (32, 64)),
-        (X86, "haswell", "", (16, 32)),
-        (X86, "generic", "+fma,+avx2", (16, 32)),
-        (X86, "ivybridge", "", (16, 32)),
-        (X86, "x86-64", "", (16, 16)),
-        (ARM, "generic", "", (32, 16)),
-        (ARM, "neoverse-v1", "", (32, 16)),
+        (X86, "skylake-avx512", "", (32, 64, True)),
+        (X86, "haswell", "", (16, 32, True)),
+        (X86, "generic", "+fma,+avx2", (16, 32, True)),
+        (X86, "ivybridge", "", (16, 32, False)),
+        (X86, "x86-64", "", (16, 16, False)),
+        (ARM, "generic", "", (32, 16, True)),
+        (ARM, "neoverse-v1", "", (32, 16, True)),
     ],
 )
 def test_the_compiler_tells_the_registers_of_a_processor(monkeypatch, triple, processor, features, wanted):
@@ -166,7 +166,7 @@ def test_the_compiler_tells_the_registers_of_a_processor(monkeypatch, triple, pr
     ids=["AVX-512", "AVX2", "AVX without fma", "x86-64", "ARM"],
 )
 def test_a_tile_is_multiplied_in_registers_on_every_processor(registers, triple, processor, multiply, never):
-    tile = changed([("= vector_registers()", f"= {registers}")]).__globals__["_tile"]
+    tile = changed([("= vector_registers()", f"= {(*registers, True)}")]).__globals__["_tile"]
     pointer = types.CPointer(types.float32)
     x, place = (pointer, *[types.intp] * 3), (pointer, *[types.intp] * 2)
     tile.compile((*x, *x, *place, types.boolean, types.Tuple(x)))
