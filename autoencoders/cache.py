@@ -79,7 +79,8 @@ def cache_folder():
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite"
         cache.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # the latter without HOME for a user whom the system does not know
-        raise OSError(f"found {error}, wanted a cache folder; XDG_CACHE_HOME may name another") from None
+        found = f"{error.filename}: found {error.strerror}" if isinstance(error, OSError) else "~: found no home folder"
+        raise OSError(f"{found}, wanted a cache folder; XDG_CACHE_HOME may name another") from None
     return cache
 
 

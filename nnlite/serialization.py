@@ -108,19 +108,18 @@ def open_npz(path):
         except Exception as error:  # damaged bytes raise almost anything in zipfile, zlib and NumPy's header parser
             if is_temporary(error):
                 raise
-            found = _foreign(file) or f"no intact .npz file of arrays ({error})"
-            raise ValueError(f"{path}: found {found}") from None
+            raise ValueError(f"{path}: found no intact .npz file of arrays ({_foreign(file) or error})") from None
 
 
 def _foreign(file):
     """What a file of another library is, and the line that makes an .npz file of it; None if it is of no such."""
     file.seek(0)
-    start, made = file.read(200), "; an .npz file of it writes numpy.savez(NEW, **{})"
+    start = file.read(200)
     if start[:1] == b"\x80" or b"/data.pkl" in start:
         tensors = "{name: tensor.float().numpy() for name, tensor in torch.load(FILE).items()}"
-        return "a file of torch.save" + made.format(tensors)
+        return f"but a pickle as of torch.save: numpy.savez(NEW, **{tensors}) makes one of it"
     if start[8:9] == b"{":
-        return "a safetensors file" + made.format("safetensors.numpy.load_file(FILE)")
+        return "but a safetensors file: numpy.savez(NEW, **safetensors.numpy.load_file(FILE)) makes one of it"
 
 
 def open_file(path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ablations import changed
 from llvmlite import binding
-from numba import types
+from numba import config, types
 
 import nnlite
 from nnlite import compiling
@@ -22,8 +22,9 @@ NOT_KEPT = "nnlite: what is compiled cannot be kept ({}), so each run compiles; 
 
 
 @pytest.fixture
-def loaded(tmp_path):
-    """loaded() imports the kernel anew, as another run does."""
+def loaded(tmp_path, monkeypatch):
+    """loaded() imports the kernel anew, as another run does; it is kept beside its file."""
+    monkeypatch.setattr(config, "CACHE_DIR", "")
     (tmp_path / "kernel.py").write_text(KERNEL)
 
     def load():

@@ -175,3 +175,41 @@ def test_weights_are_drawn_from_pytorchs_range():
     for our, their in zip(FCNAutoencoder(rng=np.random.default_rng(0)).parameters(), theirs.parameters()):
         if our.data.size > 10_000:  # so many that the largest is close to the bound
             assert np.isclose(np.abs(our.data).max(), their.detach().abs().max(), rtol=1e-3)
+
+
+def loaded_by_the_line(error, model, **names):
+    """Load what the line in an error makes, and whether the model then holds it."""
+    renamed = eval(str(error.value).partition("load ")[2], names)
+    model.load_state_dict(renamed)
+    return all(np.array_equal(array, renamed[name]) for name, array in model.state_dict().items())
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.DataParallel, torch.compile, torch.optim.swa_utils.AveragedModel])
+def test_the_state_of_a_wrapped_model_is_loaded_by_the_line_that_the_error_gives(rng, wrap):
+    ours = FCNAutoencoder(*SMALL, rng=rng)
+    state = wrap(TorchAutoencoder(*SMALL)).state_dict()
+    with pytest.raises(ValueError, match="every name begins with '(module|_orig_mod).'; load") as error:
+        ours.load_state_dict(state)
+    assert loaded_by_the_line(error, ours, state=state)
+
+
+@pytest.mark.parametrize("change", [lambda p: p.bfloat16(), lambda p: p.requires_grad_()], ids=["bfloat16", "gradient"])
+def test_tensors_that_numpy_cannot_read_are_loaded_by_the_line_that_the_error_gives(rng, change):
+    ours = FCNAutoencoder(*SMALL, rng=rng)
+    state = {name: change(tensor) for name, tensor in TorchAutoencoder(*SMALL).state_dict().items()}
+    with pytest.raises(ValueError, match="encoder.0.weight is no array .*; of PyTorch's tensors load") as error:
+        ours.load_state_dict(state)
+    assert loaded_by_the_line(error, ours, state=state)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_file_of_torch_save_is_made_an_npz_file_by_the_line_that_the_error_gives(rng, tmp_path, zipped):
+    ours, theirs = FCNAutoencoder(*SMALL, rng=rng), TorchAutoencoder(*SMALL)
+    torch.save(theirs.state_dict(), tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"a pickle as of torch.save: (.*) makes one of it") as error:
+        load_weights(tmp_path / "w.pt", ours)
+    line = str(error.value).partition("torch.save: ")[2].partition(" makes one of it")[0]
+    eval(line, {"numpy": np, "torch": torch, "NEW": tmp_path / "w.npz", "FILE": tmp_path / "w.pt"})
+    load_weights(tmp_path / "w.npz", ours)
+    state = theirs.state_dict()
+    assert all(np.array_equal(array, state[name].numpy()) for name, array in ours.state_dict().items())

@@ -155,7 +155,7 @@ def forged(shape):
 DAMAGE = {
     "an empty file": (b"", "found no intact .npz file of arrays"),
     "no zip file": (b"no weights", "found no intact .npz file of arrays"),
-    "a pickle": (b"\x80\x04}\x94.", "found no intact .npz file of arrays"),
+    "a pickle": (b"\x80\x04}\x94.", r"found no intact .npz file of arrays \(but a pickle as of torch.save"),
     "a .npy file": (npy(WEIGHT), "found no intact .npz file of arrays"),
     "objects": ([("0.weight.npy", npy(np.array([{}]))), RIGHT[1]], "0.weight is object, wanted float32"),
     "a pickle for an array": ([("0.weight.npy", b"\x80\x04}\x94."), RIGHT[1]], "found no intact .npz file of arrays"),
