@@ -105,10 +105,8 @@ def array_entries(name, array):
 def _extremes(images):
     """(lowest, highest), nan if there is one."""
     rows = max(1, BLOCK // images[0].nbytes)
-    extremes = []
-    for start in range(0, len(images), rows):
-        block = whole(images)[start : start + rows]
-        extremes += block.min(), block.max()
+    blocks = (whole(images)[start : start + rows] for start in range(0, len(images), rows))
+    extremes = [(block.min(), block.max()) for block in blocks]
     return np.min(extremes), np.max(extremes)
 
 

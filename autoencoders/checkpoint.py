@@ -96,7 +96,10 @@ class Checkpoint:
                 saved = json.loads(text)
                 if saved["format"] != FORMAT:
                     raise Mismatch(f"found a checkpoint of format {_short(_to_json(saved['format']))}, wanted {FORMAT}")
-                _require_same(saved["settings"], json.loads(_to_json(self._settings())))
+                settings = self._settings()
+                different = [text for part in settings for text in differences(saved["settings"][part], settings[part])]
+                if different:
+                    raise Mismatch(f"found a checkpoint of other settings: {'; '.join(dict.fromkeys(different))}")
                 rows = _rows(self._state)
                 arrays = npz.read(_arrays(self._state) | rows)
                 if checksum(text, arrays) != wanted:
@@ -226,13 +229,6 @@ def checksum(text, arrays):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(arrays[name]))
     return digest.hexdigest()
-
-
-def _require_same(found, wanted):
-    """Raise Mismatch that names every setting that differs."""
-    found_texts = [text for part, now in wanted.items() for text in differences(found[part], now)]
-    if found_texts:
-        raise Mismatch(f"found a checkpoint of other settings: {'; '.join(dict.fromkeys(found_texts))}")
 
 
 def differences(found, wanted):

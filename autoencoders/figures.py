@@ -22,8 +22,7 @@ TITLE_WIDTH = 560
 
 class Figure(matplotlib.figure.Figure):
     def _repr_png_(self):  # by which a notebook shows it
-        png = io.BytesIO()
-        self.savefig(png, format="png")
+        self.savefig(png := io.BytesIO(), format="png")
         return png.getvalue()
 
 

@@ -142,8 +142,7 @@ def load_images(path=None, *, count=None, rng=None, quiet=False):
     Raises OSError if `path` cannot be opened, and ValueError, naming it, if it is not as described or no image in it
     can be read.
     """
-    if count is not None:
-        require_numbers("load_images", 1, whole=True, count=count)
+    require_numbers("load_images", 1, whole=True, count=1 if count is None else count)
     if path is None:
         if count is not None and count > EMBEDDED_LIMIT:
             raise ValueError(f"count is {count}, wanted at most {EMBEDDED_LIMIT} embedded faces, held in memory")

@@ -56,11 +56,7 @@ _OF_TRAINING = (
     ("--images", COUNT, f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"),
     ("--element", _ELEMENT, "element to scale beside element 0 (default: that which changes the picture most)"),
     ("--checkpoint-every", _SECONDS, "time between two saves of a training's state (default: %(default)s)"),
-    (
-        "--resume",
-        FLAG,
-        "go on with what was interrupted in --out by the same settings, or finished with fewer --epochs",
-    ),
+    ("--resume", FLAG, "go on with a training that was interrupted in --out, or finished with fewer --epochs"),
     ("--quick", FLAG, f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"),
 )
 

@@ -73,7 +73,7 @@ def accelerated(function):
                 with _one_caller:
                     result = _NUMBA[function.__qualname__](*arguments, **named)
             except (errors.NumbaError, RuntimeError) as error:  # raised before anything is computed
-                _obstacle = f"Numba cannot compile ({_line(error)})"
+                _obstacle = f"Numba cannot compile ({' '.join(str(error).split())})"
                 return numba_or_numpy(*arguments, **named)
             if result is not NotImplemented:
                 return result
@@ -129,11 +129,7 @@ def _start_threads():
     try:
         numba.get_num_threads()
     except Exception as error:  # such as a ValueError, where NUMBA_THREADING_LAYER names what is not installed
-        return f"Numba cannot start threads ({_line(error)})"
-
-
-def _line(error):
-    return " ".join(str(error).split())
+        return f"Numba cannot start threads ({' '.join(str(error).split())})"
 
 
 def _check(name, where):

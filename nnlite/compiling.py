@@ -6,7 +6,6 @@ import hashlib
 import logging
 import pickle
 import re
-from pathlib import Path
 
 import numba
 from llvmlite import binding, ir
@@ -47,8 +46,7 @@ class _Cache(FunctionCache):
             return super().load_overload(signature, context)
         except Exception:  # damaged files raise almost anything
             with contextlib.suppress(OSError):
-                for file in Path(self.cache_path).glob(f"{self._impl.filename_base}.*"):
-                    file.unlink()
+                self.flush()  # forgets the files: the next ones take their places
 
     def save_overload(self, signature, compiled):
         try:

@@ -209,7 +209,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_with_the_array_named(faces
         train(model, faces, epochs=1, rng=rng)
 
 
-@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
 def test_a_variance_that_overflows_is_named(faces, rng):
     model = small_vae()
     model.logvar.bias.data[...] = 100
