@@ -199,7 +199,7 @@ def _restore(state, numbers, arrays):
         raise ValueError("an order that is not one of the images")
     state.rng.bit_generator.state = numbers["generator"]
     state.epoch, state.step, state.means = epoch, step, means
-    state.optimizer.t = (epoch - state.arguments["epochs before"]) * steps + step
+    state.optimizer.t = (epoch - state.arguments["epochs trained before"]) * steps + step
     for name, values in curves.items():
         values[:] = history[name]
     for name, array in _arrays(state).items():
@@ -237,7 +237,7 @@ def differences(found, wanted):
     for name in wanted | found:
         (compared, was), (now_compared, now) = (_read_setting(each, name) for each in (found, wanted))
         if compared != now_compared:
-            changed = f"was {was}, is {now}" if was != now else f"{now} is not what it was"
+            changed = f"was {was}, is {now}" if was != now else f"{now} has changed"
             texts.append(f"{_short(_to_json(name))} {changed}")
     return texts
 

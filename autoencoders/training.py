@@ -48,8 +48,9 @@ def train(
     checkpoint: a Checkpoint, which saves the state of the training from time to time. If it resumes, the weights of
     `model` and the state of `rng` are overwritten by those that were saved.
 
-    history: of epochs that `model` has been trained for already. The training goes on with the next of `epochs`, which
-    count those, at the learning rate that this one has then, higher than the last was, and with Adam's averages at 0.
+    history: the History of an earlier training of this `model`, which stays as it is. `epochs` counts its epochs too:
+    with 2 of them and epochs=5, the epochs 3, 4 and 5 are trained, at the learning rates that they have in a training
+    of 5; Adam's averages begin at 0.
 
     A bar on stderr, if that is a terminal and not `quiet`, shows the epoch, the loss, images per second and the time
     left.
@@ -61,7 +62,7 @@ def train(
             raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
     generator("train", rng)
     require_numbers("train", 1, whole=True, epochs=epochs, batch_size=batch_size)
-    require_numbers("train", 0, beta=beta, beta_warmup=beta_warmup)
+    require_numbers("train", 0, beta=beta, beta_warmup=beta_warmup, sigma2=0 if sigma2 is None else sigma2)
     if not isinstance(model, VAE) and (sigma2, beta, beta_warmup) != (None, 1.0, 0):
         raise ValueError(f"train: sigma2, beta and beta_warmup are for a VAE, but the model is {type(model).__name__}")
     if validation is None:
@@ -71,7 +72,7 @@ def train(
         raise ValueError(f"train: epochs is {epochs}, wanted more than the {done} of history")
     optimizer = Adam(model.parameters(), lr)
     arguments = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "corrupt": corrupt is not None}
-    arguments |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup, "epochs before": done}
+    arguments |= {"sigma2": sigma2, "beta": beta, "beta_warmup": beta_warmup, "epochs trained before": done}
     state = TrainingState(model, optimizer, rng, images, validation, arguments, history or History())
     with checkpoint.attached(state) if checkpoint else contextlib.nullcontext(), _bar(state, quiet) as bar:
         for epoch in range(state.epoch, epochs):
@@ -124,7 +125,8 @@ class History:
     train_loss: the mean over the epoch, each batch measured before its step, so that it lags behind; that of a VAE
     is of reconstructions from sampled codes. validation_loss: after the epoch, and therefore at first the smaller
     one; that of a VAE is of reconstructions from mu. Of a VAE alone: kl, the mean in nats, and sigma2.
-    best_weights: the model's state_dict() after the epoch of the smallest validation_loss.
+    best_weights: the model's state_dict() after the epoch of the smallest validation_loss; where a training goes on
+    from a history without them, those with which it goes on, until an epoch is better.
     """
 
     train_loss: list = field(default_factory=list)

@@ -60,8 +60,8 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
             if done == all_epochs:
                 say(options, f"weights   reused: {weights} was trained by the same settings; delete it to train again")
                 return model, history
-            schedule = f"at the learning rates that these have in a training of {all_epochs}"
-            said = f"training goes on from {weights} with epochs {done + 1} to {all_epochs}, {schedule}"
+            schedule = f"at the learning rates of a training of {all_epochs} epochs"
+            said = f"training goes on from {weights} with epoch {done + 1}, {schedule}"
         if state.exists():
             if not options.resume:
                 raise CheckpointError(f"{state} holds a training that was interrupted; --resume goes on with it")
@@ -81,7 +81,7 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
             **extra,
         )
     except CheckpointError as error:
-        settings.fail(options.prog, f"{error}; to train anew, delete it or name another --out")
+        settings.fail(options.prog, f"{error}; give it its options, or another --out, or delete it to train anew")
     record = {"settings": wanted, "history": history.curves(), "generator": rng.bit_generator.state, "before": before}
     record["checksum"] = _checksum(record, model.state_dict())
     save_text(options, f"{name}.json", json.dumps(record, indent=2))  # first: it also tells of the weights of before
@@ -123,7 +123,7 @@ def _read(weights, model, wanted, resume=False):
                     model.load_state_dict(arrays)
                     return record
             found = found or different + ["--resume trains it on"] * is_begun
-            record = record["before"]  # a run may end when it has written its record and not yet its weights
+            record = record["before"]  # a run may die when it has written its record and not yet its weights
         if not found:
             raise ValueError("they are not of one training")
     except Exception as error:  # JSON may hold anything
@@ -138,7 +138,7 @@ def _checksum(record, arrays):
 
 
 def _settings(options, training_set, validation_set, model, extra):
-    """All that decides the weights, --epochs aside: the options, the images, the model, the source."""
+    """All that decides the weights, but for the epochs: the options, the images, the model, the source."""
     return {
         "data": _images(options.data, training_set, "embedded faces"),
         "validation": _images(options.validation, validation_set, "a tenth of the data"),
@@ -148,7 +148,7 @@ def _settings(options, training_set, validation_set, model, extra):
         "backend": options.backend,
         "model": repr(model),
         "train": {name: repr(value) if callable(value) else value for name, value in extra.items()},
-        "source": {"name": "nnlite, autoencoders", "digest": SOURCE},
+        "source code": {"name": "nnlite, autoencoders, demos/trained.py, demos/settings.py", "digest": SOURCE},
     }
 
 

@@ -1,4 +1,4 @@
-"""Arguments: what is no number, out of range or no generator is refused by name, before it spoils anything."""
+"""Checks of arguments: an error names the argument, what was found and what is wanted."""
 
 import math
 import numbers
@@ -7,12 +7,13 @@ import numpy as np
 
 
 def require_numbers(where, least, below=math.inf, whole=False, **values):
-    """Raise ValueError unless the values are numbers, whole ones if asked for, each from `least` to below `below`."""
-    kind, wanted = (numbers.Integral, "a whole number") if whole else (numbers.Real, "a number")
+    """Raise ValueError unless the values are finite numbers, or whole ones, each from `least` to below `below`."""
+    kind, wanted = (numbers.Integral, "a whole number") if whole else (numbers.Real, "a finite number")
+    limits = f"at least {least}" + (f" and below {below}" if below < math.inf else "")
     for name, value in values.items():
-        if not (isinstance(value, kind) and least <= value < below):
-            limits = f"at least {least}" + (f" and below {below}" if below < math.inf else "")
-            raise ValueError(f"{where}: {name} is {value!r}, wanted {limits}, {wanted}")
+        is_one = isinstance(value, kind) and math.isfinite(value)
+        if not (is_one and least <= value < below):
+            raise ValueError(f"{where}: {name} is {value!r}, wanted {limits if is_one else wanted}")
 
 
 def generator(where, rng):

@@ -46,7 +46,7 @@ class _Cache(FunctionCache):
             return super().load_overload(signature, context)
         except Exception:  # damaged files raise almost anything
             with contextlib.suppress(OSError):
-                self.flush()  # forgets the files: the next ones take their places
+                self.flush()  # their index: the function is compiled again, and kept in their place
 
     def save_overload(self, signature, compiled):
         try:
@@ -82,7 +82,7 @@ jit, jit_parallel = _decorator(), _decorator(parallel=True)
 def vector_registers():
     """(how many vector registers the processor has, how many bytes each holds, whether it has the instruction fma).
 
-    The compiler tells: where vectors are too long for registers, it writes several instructions that add them.
+    x y + z is compiled for 16, 8 and 4 floats: the most for which one instruction adds are as many as a register holds.
     """
     compiler = cpu_target.target_context.codegen()._tm  # LLVM's TargetMachine, as Numba has set it up
     for lanes in (16, 8, 4):
@@ -96,4 +96,4 @@ def vector_registers():
         if len(adding) == 1:
             break
     is_wide = lanes == 16 or compiler.triple.startswith(("aarch64", "arm64"))
-    return 32 if is_wide else 16, 4 * lanes, adding[:1] in (["fmadd"], ["fmla"])
+    return 32 if is_wide else 16, 4 * lanes, "fmadd" in adding or "fmla" in adding

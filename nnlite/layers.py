@@ -36,8 +36,8 @@ matmul = accelerated(matmul)  # by nnlite/matmul.py
 class Parameter:
     """A trained array `data` and its gradient `grad`, of the same shape and dtype.
 
-    zero_grad() writes no zeros yet. They are written when `.grad` is read; or a product comes first and is written in
-    their place, which saves two passes over the memory. So read `.grad` anew after zero_grad().
+    zero_grad() only notes that zeros are due. To read `.grad` writes them; or a product comes first and takes the place
+    of the old numbers, which saves two passes over the memory. So read `.grad` anew after zero_grad().
     """
 
     def __init__(self, data):

@@ -9,7 +9,7 @@ BLOCK = 2**16  # numbers
 
 
 class Optimizer:
-    """The parameters and the learning rate `lr`, which may be set between steps.
+    """The parameters and the learning rate `lr`, which may be set between steps, and is not checked then.
 
     parameters: any iterable of Parameters. Raises ValueError if it is empty, or a number is out of range.
     """

@@ -27,10 +27,16 @@ def mismatches(found, wanted):
 
     found, wanted: by name, arrays or whatever has a shape and a dtype.
     """
-    for prefix in {name.removesuffix(last) for last in list(wanted)[-1:] for name in found if name.endswith(last)}:
-        if prefix and all(prefix + name in found for name in wanted):  # of torch.compile, DataParallel and others
-            named = f"{{name.removeprefix({prefix!r}): array for name, array in state.items()"
-            return [f"every name begins with {prefix!r}; load {named} if name.startswith({prefix!r})}}"]
+    last = next(reversed(wanted), "")
+    prefixes = sorted({name.removesuffix(last) for name in found if last and name.endswith(f".{last}")})
+    prefixes = [prefix for prefix in prefixes if all(prefix + name in found for name in wanted)]
+    if len(prefixes) > 1:
+        return [f"the names wanted stand behind each of {', '.join(map(repr, prefixes))}, wanted them alone"]
+    for prefix in map(repr, prefixes):  # such as that of torch.compile or DataParallel
+        taken_off = (
+            f"{{name.removeprefix({prefix}): array for name, array in state.items() if name.startswith({prefix})}}"
+        )
+        return [f"the names wanted stand behind {prefix}; load {taken_off}"]
     faults = [f"missing {name}" for name in wanted if name not in found]
     faults += [f"unexpected {name}" for name in found if name not in wanted]
     both = [(name, found[name], array) for name, array in wanted.items() if name in found]

@@ -257,7 +257,7 @@ def test_a_setting_with_a_digest_is_compared_by_that_and_told_of_by_its_name():
         '"data" was "faces.npy", is "cats.npy"'
     ]
     [changed] = checkpoint.differences(faces, {"data": {"name": "faces.npy", "digest": "2"}})
-    assert changed == '"data" "faces.npy" is not what it was'
+    assert changed == '"data" "faces.npy" has changed'
 
 
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])

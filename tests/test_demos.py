@@ -192,7 +192,7 @@ def test_a_folder_where_a_file_should_go_is_one_line_and_exit_status_2(train, tm
     assert capsys.readouterr().err == f"demo: error: {tmp_path}/out/fcn.json: Is a directory\n"
 
 
-WAYS_OUT = "; to train anew, delete it or name another --out"
+WAYS_OUT = "; give it its options, or another --out, or delete it to train anew"
 
 
 def contents(folder):
@@ -277,7 +277,9 @@ def test_weights_of_another_source_stay_and_are_not_called_by_a_number(train, tm
     train()
     monkeypatch.setattr(demos.trained, "SOURCE", "another")
     said = stays(tmp_path / "out", capsys, train)
-    assert said.endswith('settings: "source" "nnlite, autoencoders" is not what it was')
+    assert said.endswith(
+        'settings: "source code" "nnlite, autoencoders, demos/trained.py, demos/settings.py" has changed'
+    )
 
 
 def test_an_interrupted_training_is_not_begun_anew_unasked(train, tmp_path, capsys):
@@ -296,7 +298,7 @@ def test_resume_with_more_epochs_goes_on_from_finished_weights(train, tmp_path, 
     two = curves(tmp_path / "out")["validation_loss"]
     capsys.readouterr()
     train("--epochs", "4", "--resume")
-    schedule = "with epochs 3 to 4, at the learning rates that these have in a training of 4"
+    schedule = "with epoch 3, at the learning rates of a training of 4 epochs"
     assert f"training goes on from {tmp_path}/out/fcn.npz {schedule}\n" in capsys.readouterr().err
     four = curves(tmp_path / "out")["validation_loss"]
     assert four[:2] == two and len(four) == 4 and four[3] < two[1]
@@ -352,7 +354,7 @@ def test_a_changed_pixel_is_found(images, tmp_path, train, capsys):
     np.save(images, array)
     os.utime(images, ns=(times.st_atime_ns, times.st_mtime_ns))
     found = stays(tmp_path / "out", capsys, train, *data)
-    assert found.endswith(f'"data" "{images}" is not what it was; "validation" "{images}" is not what it was')
+    assert found.endswith(f'"data" "{images}" has changed; "validation" "{images}" has changed')
 
 
 def test_a_model_of_all_demos_is_not_trained_another_way_under_its_name(train):

@@ -136,7 +136,7 @@ def test_linear_names_the_shape_that_it_wants(rng, x):
 
 @pytest.mark.parametrize("name", ["in_features", "out_features"])
 def test_linear_wants_at_least_one_feature_on_either_side(rng, name):
-    with pytest.raises(ValueError, match=f"^Linear: {name} is 0, wanted at least 1, a whole number$"):
+    with pytest.raises(ValueError, match=f"^Linear: {name} is 0, wanted at least 1$"):
         Linear(**{"in_features": 1, "out_features": 1, name: 0}, rng=rng)
 
 

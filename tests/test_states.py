@@ -39,17 +39,28 @@ def refused(layer, state):
 def test_a_prefix_of_every_name_is_told_and_the_line_takes_it_away(layer, state, prefix, more):
     wrapped = {prefix + name: array for name, array in state.items()} | more
     said = refused(layer, wrapped)
-    assert said.startswith(f"every name begins with {prefix!r}; load {{")
+    assert said.startswith(f"the names wanted stand behind {prefix!r}; load {{")
     renamed = eval(said.partition("; load ")[2], {"state": wrapped})
     assert is_loaded(layer, renamed)
 
 
 def test_a_prefix_in_a_file_is_told_too(layer, state, tmp_path):
     np.savez(tmp_path / "w.npz", **{f"module.{name}": array for name, array in state.items()})
-    with pytest.raises(ValueError, match=r"w.npz: every name begins with 'module.'; load \{.*\}$") as error:
+    with pytest.raises(ValueError, match=r"w.npz: the names wanted stand behind 'module.'; load \{.*\}$") as error:
         load_weights(tmp_path / "w.npz", layer)
     with np.load(tmp_path / "w.npz") as loaded:
         assert is_loaded(layer, eval(str(error.value).partition("; load ")[2], {"state": loaded}))
+
+
+def test_of_several_prefixes_none_is_recommended(layer, state):
+    both = {f"{who}.{name}": array for who in ("teacher", "student") for name, array in state.items()}
+    said = "the names wanted stand behind each of 'student.', 'teacher.', wanted them alone"
+    assert refused(layer, both) == said
+
+
+def test_a_prefix_ends_with_a_dot(layer, state):
+    wrong = {f"1{name}": array for name, array in state.items()}
+    assert refused(layer, wrong) == "missing weight; missing bias; unexpected 1weight; unexpected 1bias"
 
 
 def test_a_state_within_a_checkpoint_is_pointed_out(layer, state):
