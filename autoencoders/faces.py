@@ -6,7 +6,7 @@ ball would be: a point is the brighter, the more its surface faces the light.
 
 import numpy as np
 
-from nnlite.arguments import generator
+from nnlite.arguments import generator, require_numbers
 
 SIZE = 64
 MIDDLE = np.s_[:, 18:58, 8:56]  # where eyes, nose and mouth can be
@@ -48,6 +48,7 @@ def make_faces(count, rng):
     Returns (images, factors): images (count, 64, 64, 3) uint8; factors a dict of (count,) float arrays, each drawn
     evenly from its range in RANGES. FACTORS says what they are.
     """
+    require_numbers("make_faces", 0, whole=True, count=count)
     factors = {name: generator("make_faces", rng).uniform(*limits, count) for name, limits in RANGES.items()}
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
     for start in range(0, count, CHUNK):

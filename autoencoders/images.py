@@ -143,6 +143,7 @@ def load_images(path=None, *, count=None, rng=None, quiet=False):
     can be read.
     """
     require_numbers("load_images", 1, whole=True, count=1 if count is None else count)
+    rng = None if rng is None else generator("load_images", rng)
     if path is None:
         if count is not None and count > EMBEDDED_LIMIT:
             raise ValueError(f"count is {count}, wanted at most {EMBEDDED_LIMIT} embedded faces, held in memory")

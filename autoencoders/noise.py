@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlite.arguments import require_numbers
+from nnlite.arguments import generator, require_numbers
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class gaussian_noise:
         require_numbers("gaussian_noise", 0, std=self.std)
 
     def __call__(self, x, rng):
-        return x + np.asarray(self.std, x.dtype) * rng.standard_normal(x.shape, x.dtype)
+        return x + np.asarray(self.std, x.dtype) * generator("gaussian_noise", rng).standard_normal(x.shape, x.dtype)
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,6 @@ class masking_noise:
             raise ValueError(f"masking_noise: share is {self.share}, wanted 0 to 1")
 
     def __call__(self, x, rng):
-        return np.where(rng.random(x.shape, np.float32) < self.share, np.zeros((), x.dtype), x)
+        return np.where(
+            generator("masking_noise", rng).random(x.shape, np.float32) < self.share, np.zeros((), x.dtype), x
+        )

@@ -11,6 +11,6 @@ import sys
 try:
     import matplotlib  # noqa: F401
 except ValueError:  # MPLBACKEND names a backend that is not here, as a notebook's does, handed on to what it starts
-    del os.environ["MPLBACKEND"]
+    os.environ.pop("MPLBACKEND", None)
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
         del sys.modules[name]  # which are there in part

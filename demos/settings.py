@@ -107,7 +107,7 @@ def parse(prog, description, argv, more=(), hidden=()):
 
 def say(options, text):
     """Tell on stderr what happens, unless --quiet. Results go to stdout, by print, and nothing else does."""
-    if not options.quiet:
+    if not options.quiet and sys.stderr is not None:
         print(text, file=sys.stderr, flush=True)
 
 

@@ -50,7 +50,7 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
     wanted = _settings(options, training_set, validation_set, model, extra) | {"epochs": epochs or options.epochs}
     checkpoint = Checkpoint(state, every=options.checkpoint_every, resume=options.resume, settings=wanted)
     delete_abandoned(state)
-    start = time.perf_counter()
+    start, written = time.perf_counter(), weights.exists() and weights.stat().st_mtime_ns
     try:
         before = _read(weights, model, wanted, options.resume)
         history, said = None, f"training: no {weights} yet"
@@ -81,7 +81,9 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
             **extra,
         )
     except CheckpointError as error:
-        settings.fail(options.prog, f"{error}; give it its options, or another --out, or delete it to train anew")
+        settings.fail(options.prog, f"{error}; give it its options, or another --out, or delete it")
+    if (weights.exists() and weights.stat().st_mtime_ns) != written:
+        settings.fail(options.prog, f"{weights} was written by another run meanwhile, and stays; name another --out")
     record = {"settings": wanted, "history": history.curves(), "generator": rng.bit_generator.state, "before": before}
     record["checksum"] = _checksum(record, model.state_dict())
     save_text(options, f"{name}.json", json.dumps(record, indent=2))  # first: it also tells of the weights of before
@@ -123,7 +125,7 @@ def _read(weights, model, wanted, resume=False):
                     model.load_state_dict(arrays)
                     return record
             found = found or different + ["--resume trains it on"] * is_begun
-            record = record["before"]  # a run may die when it has written its record and not yet its weights
+            record = record.get("before")  # a run may die when it has written its record and not yet its weights
         if not found:
             raise ValueError("they are not of one training")
     except Exception as error:  # JSON may hold anything

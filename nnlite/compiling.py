@@ -15,17 +15,20 @@ from numba.core.serialize import dumps
 
 
 class _Checked(CompileResultCacheImpl):
-    """What is kept of a compiled function, with its digest: damaged machine code must not run."""
+    """What is kept of a compiled function, with a digest of it and its name: no other machine code must run."""
 
     def reduce(self, compiled):
         data = dumps(super().reduce(compiled))
-        return hashlib.sha256(data).digest(), data
+        return self._digest(data), data
 
     def rebuild(self, context, kept):
         digest, data = kept
-        if hashlib.sha256(data).digest() != digest:
+        if self._digest(data) != digest:
             raise ValueError("found another digest than its contents have")
         return super().rebuild(context, pickle.loads(data))
+
+    def _digest(self, data):
+        return hashlib.sha256(self.filename_base.encode() + data).digest()
 
 
 class _Cache(FunctionCache):
@@ -43,16 +46,19 @@ class _Cache(FunctionCache):
 
     def load_overload(self, signature, context):
         try:
-            return super().load_overload(signature, context)
+            found = super().load_overload(signature, context)
+            if found is None or found.signature.args == tuple(signature):
+                return found
         except Exception:  # damaged files raise almost anything
-            with contextlib.suppress(OSError):
-                self.flush()  # their index: the function is compiled again, and kept in their place
+            pass
+        with contextlib.suppress(OSError):
+            self.flush()  # their index: the function is compiled again, and kept in their place
 
     def save_overload(self, signature, compiled):
         try:
             super().save_overload(signature, compiled)
-        except OSError as error:  # such as a full disk
-            self._fault = f"{self.cache_path}: {error.strerror}"
+        except Exception as error:  # such as a full disk, or a damaged index that cannot be replaced
+            self._fault = f"{self.cache_path}: {getattr(error, 'strerror', None) or error}"
         if self._fault:
             _say_not_kept(self._fault)
 

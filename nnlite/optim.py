@@ -59,6 +59,8 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(parameters, lr)
+        if not hasattr(betas, "__len__") or len(betas) != 2:
+            raise ValueError(f"Adam: betas is {betas!r}, wanted two numbers")
         beta1, beta2 = betas
         require_numbers("Adam", 0, below=1, beta1=beta1, beta2=beta2)
         require_numbers("Adam", 0, eps=eps)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnlite.states import Mismatch, fitted, mismatches, not_finite, require
+from nnlite.states import TO_ARRAYS, Mismatch, fitted, mismatches, not_finite, require
 
 ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
@@ -116,9 +116,9 @@ def _foreign(file):
     file.seek(0)
     start = file.read(200)
     if start[:1] == b"\x80" or b"/data.pkl" in start:
-        tensors = "{name: tensor.float().numpy() for name, tensor in torch.load(FILE).items()}"
+        tensors = TO_ARRAYS.replace("state", "torch.load(FILE, map_location='cpu')")
         return f"but a pickle as of torch.save: numpy.savez(NEW, **{tensors}) makes one of it"
-    if start[8:9] == b"{":
+    if start[4:10] == b'\0\0\0\0{"':  # behind its length
         return "but a safetensors file: numpy.savez(NEW, **safetensors.numpy.load_file(FILE)) makes one of it"
 
 

@@ -10,15 +10,19 @@ class Mismatch(ValueError):
 
 
 def as_arrays(state):
-    """Arrays of what may be lists or tensors. Raises ValueError for a tensor that NumPy cannot read, and for a dict."""
+    """Arrays of what may be lists or tensors. Raises Mismatch for what holds none, and tells how to load tensors."""
+    if not hasattr(state, "items"):
+        raise Mismatch(f"found {type(state).__name__}, wanted {{name: array}}, as of state_dict()")
+    if dicts := [name for name, value in state.items() if isinstance(value, dict)]:
+        raise Mismatch(
+            f"found dicts, {', '.join(map(repr, dicts))}; is one of them the state, as state[{dicts[-1]!r}]?"
+        )
     arrays = {}
     for name, value in state.items():
-        if isinstance(value, dict):
-            raise ValueError(f"{name} is a dict: is it the state, to be loaded as state[{name!r}]?")
         try:
-            arrays[name] = np.asarray(value)
+            arrays[str(name)] = np.asarray(value)
         except Exception as error:  # PyTorch's of a tensor that is bfloat16, on a GPU or wants a gradient
-            raise ValueError(f"{name} is no array ({error}); of PyTorch's tensors load {TO_ARRAYS}") from None
+            raise Mismatch(f"{name} is no array ({error}); of PyTorch's tensors load {TO_ARRAYS}") from None
     return arrays
 
 
@@ -30,13 +34,12 @@ def mismatches(found, wanted):
     last = next(reversed(wanted), "")
     prefixes = sorted({name.removesuffix(last) for name in found if last and name.endswith(f".{last}")})
     prefixes = [prefix for prefix in prefixes if all(prefix + name in found for name in wanted)]
-    if len(prefixes) > 1:
-        return [f"the names wanted stand behind each of {', '.join(map(repr, prefixes))}, wanted them alone"]
-    for prefix in map(repr, prefixes):  # such as that of torch.compile or DataParallel
+    if len(prefixes) == 1 and not wanted.keys() <= found.keys():  # such as that of torch.compile or DataParallel
+        prefix = repr(prefixes[0])
         taken_off = (
             f"{{name.removeprefix({prefix}): array for name, array in state.items() if name.startswith({prefix})}}"
         )
-        return [f"the names wanted stand behind {prefix}; load {taken_off}"]
+        return [f"the names wanted stand behind {prefix} (of a file, state = numpy.load(FILE)); load {taken_off}"]
     faults = [f"missing {name}" for name in wanted if name not in found]
     faults += [f"unexpected {name}" for name in found if name not in wanted]
     both = [(name, found[name], array) for name, array in wanted.items() if name in found]

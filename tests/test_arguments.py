@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from autoencoders import VAE, FCNAutoencoder, ImageSet, load_images, make_faces, train
+from autoencoders import VAE, FCNAutoencoder, ImageSet, gaussian_noise, load_images, make_faces, masking_noise, train
 from nnlite import SGD, Adam, Linear, Parameter, Sequential, Tanh, gradcheck
 
 
@@ -24,6 +24,9 @@ USES = {
     "ImageSet.split": lambda rng, faces: faces.split(rng),
     "ImageSet.sample": lambda rng, faces: faces.sample(2, rng),
     "ImageSet.batches": lambda rng, faces: next(faces.batches(2, rng)),
+    "load_images": lambda rng, faces: load_images(count=2, rng=rng),
+    "gaussian_noise": lambda rng, faces: gaussian_noise(0.5)(np.zeros((2, 3), np.float32), rng),
+    "masking_noise": lambda rng, faces: masking_noise(0.5)(np.zeros((2, 3), np.float32), rng),
     "train": lambda rng, faces: train(small(FCNAutoencoder, np.random.default_rng(0)), faces, epochs=1, rng=rng),
 }
 
@@ -37,7 +40,9 @@ def test_what_is_no_generator_is_refused(faces, where, rng):
         USES[where](rng, faces)
 
 
-@pytest.mark.parametrize("where", ["Linear", "make_faces", "ImageSet.split", "train"])
+@pytest.mark.parametrize(
+    "where", ["Linear", "make_faces", "ImageSet.split", "gaussian_noise", "masking_noise", "train"]
+)
 def test_randomness_without_a_generator_is_refused(faces, where):
     with pytest.raises(TypeError, match=f"^{where}: rng is None, wanted a numpy Generator"):
         USES[where](None, faces)
@@ -64,6 +69,18 @@ def test_an_optimizer_takes_numbers_in_their_range(make, value):
         ValueError, match="^(SGD|Adam): (lr|momentum|beta1|beta2|eps) is .*, wanted (at least 0|a finite number)"
     ):
         make(Parameter(np.ones(2)), value)
+
+
+@pytest.mark.parametrize("betas", [0.9, (0.9,), None, (0.1, 0.2, 0.3)], ids=str)
+def test_betas_are_two(betas):
+    with pytest.raises(ValueError, match="^Adam: betas is .*, wanted two numbers$"):
+        Adam([Parameter(np.ones(2))], betas=betas)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, None])
+def test_a_count_of_faces_is_one(count, rng):
+    with pytest.raises(ValueError, match="^make_faces: count is .*, wanted (at least 0|a whole number)$"):
+        make_faces(count, rng)
 
 
 def test_betas_are_below_1():

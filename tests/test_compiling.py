@@ -27,13 +27,14 @@ def loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", "")
     (tmp_path / "kernel.py").write_text(KERNEL)
 
-    def load():
-        spec = importlib.util.spec_from_file_location("kernel", tmp_path / "kernel.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.double
+    return lambda: import_anew(tmp_path).double
 
-    return load
+
+def import_anew(folder):
+    spec = importlib.util.spec_from_file_location("kernel", folder / "kernel.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def is_found(double):
@@ -77,6 +78,41 @@ def test_machine_code_with_a_flipped_bit_is_not_run(loaded, tmp_path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     assert [is_found(loaded()) for _ in range(2)] == [False, True]
+
+
+TWO_KERNELS = KERNEL + "@jit\ndef treble(x):\n    return 3 * x\n"
+
+
+def test_a_file_of_another_kernel_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    (tmp_path / "kernel.py").write_text(TWO_KERNELS)
+    module = import_anew(tmp_path)
+    assert (module.double(21), module.treble(21)) == (42, 63)
+    double, treble = (next((tmp_path / "__pycache__").glob(f"kernel.{name}*.nbc")) for name in ("double", "treble"))
+    double.write_bytes(treble.read_bytes())
+    assert import_anew(tmp_path).double(21) == 42
+
+
+def test_a_file_of_other_types_is_replaced(loaded, tmp_path):
+    double = loaded()
+    assert (double(21), double(1.5)) == (42, 3.0)
+    first, second = sorted((tmp_path / "__pycache__").glob("kernel.*.nbc"))
+    first.write_bytes(second.read_bytes())
+    double = loaded()
+    assert (double(21), double(1.5)) == (42, 3.0)
+
+
+def test_a_damaged_index_that_cannot_be_replaced_is_named_once(loaded, tmp_path, monkeypatch, caplog):
+    is_found(loaded())
+    file_of(tmp_path, "nbi").write_bytes(b"no pickle")
+    monkeypatch.setattr(os, "replace", refuse)
+    assert [is_found(loaded()) for _ in range(2)] == [False, False]
+    [said] = caplog.messages
+    assert said.startswith("nnlite: what is compiled cannot be kept (") and "NUMBA_CACHE_DIR" in said
+
+
+def refuse(*given):
+    raise PermissionError(1, "Operation not permitted")
 
 
 def test_a_file_that_cannot_be_written_is_named_once_and_the_kernel_computes(loaded, tmp_path, caplog):

@@ -192,7 +192,7 @@ def test_a_folder_where_a_file_should_go_is_one_line_and_exit_status_2(train, tm
     assert capsys.readouterr().err == f"demo: error: {tmp_path}/out/fcn.json: Is a directory\n"
 
 
-WAYS_OUT = "; give it its options, or another --out, or delete it to train anew"
+WAYS_OUT = "; give it its options, or another --out, or delete it"
 
 
 def contents(folder):
@@ -280,6 +280,31 @@ def test_weights_of_another_source_stay_and_are_not_called_by_a_number(train, tm
     assert said.endswith(
         'settings: "source code" "nnlite, autoencoders, demos/trained.py, demos/settings.py" has changed'
     )
+
+
+def test_weights_that_another_run_writes_meanwhile_stay(train, tmp_path, capsys):
+    weights = tmp_path / "out" / "fcn.npz"
+
+    def another_run(x, rng):
+        weights.write_bytes(b"finished")
+        return x
+
+    MODELS["fcn"] = small_fcn, {"corrupt": another_run}
+    assert stopped_with(train, "--quiet") == 2
+    assert capsys.readouterr().err == (
+        f"demo: error: {weights} was written by another run meanwhile, and stays; name another --out\n"
+    )
+    assert weights.read_bytes() == b"finished"
+
+
+def test_weights_of_an_earlier_version_stay_and_are_not_called_damaged(train, tmp_path, capsys):
+    train()
+    path = tmp_path / "out" / "fcn.json"
+    record = json.loads(path.read_text())
+    del record["before"], record["generator"]
+    record["settings"]["source"] = "of an earlier version"
+    path.write_text(json.dumps(record))
+    assert '"source" was "of an earlier version", is not set' in stays(tmp_path / "out", capsys, train)
 
 
 def test_an_interrupted_training_is_not_begun_anew_unasked(train, tmp_path, capsys):
