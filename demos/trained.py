@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -82,11 +83,13 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
         )
     except CheckpointError as error:
         settings.fail(options.prog, f"{error}; give it its options, or another --out, or delete it")
-    if (weights.exists() and weights.stat().st_mtime_ns) != written:
-        settings.fail(options.prog, f"{weights} was written by another run meanwhile, and stays; name another --out")
+    if weights.exists() and weights.stat().st_mtime_ns != written:  # another run has ended meanwhile
+        weights = weights.with_stem(f"{name}-{os.getpid()}")
     record = {"settings": wanted, "history": history.curves(), "generator": rng.bit_generator.state, "before": before}
     record["checksum"] = _checksum(record, model.state_dict())
-    save_text(options, f"{name}.json", json.dumps(record, indent=2))  # first: it also tells of the weights of before
+    save_text(
+        options, f"{weights.stem}.json", json.dumps(record, indent=2)
+    )  # first: it also tells of the weights of before
     save_weights(weights, model)
     checkpoint.delete()
     say(options, f"weights   trained in {time.perf_counter() - start:.0f} s, saved: {weights}")
