@@ -69,20 +69,16 @@ def _say_not_kept(fault):
     logging.getLogger("nnlite").warning("nnlite: " + sentence.format(fault))
 
 
-def _decorator(**options):
+def jit(function, parallel=False):
     # "contract" permits a * b + c in one instruction, "reassoc" adding in another order, which vector sums need.
     # The flags that let the compiler assume that there is no nan or inf stay off.
-    options |= {"fastmath": {"contract", "reassoc"}, "error_model": "numpy", "boundscheck": False}
-
-    def compiled(function):
-        dispatcher = numba.njit(**options)(function)
-        dispatcher._cache = _Cache(function)  # where cache=True puts a FunctionCache
-        return dispatcher
-
-    return compiled
+    options = {"fastmath": {"contract", "reassoc"}, "error_model": "numpy", "boundscheck": False}
+    dispatcher = numba.njit(parallel=parallel, **options)(function)
+    dispatcher._cache = _Cache(function)  # where cache=True puts a FunctionCache
+    return dispatcher
 
 
-jit, jit_parallel = _decorator(), _decorator(parallel=True)
+jit_parallel = functools.partial(jit, parallel=True)
 
 
 def vector_registers():
