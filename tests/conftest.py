@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import logging
 import runpy
 import signal
 from pathlib import Path
@@ -17,12 +18,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background
 
 
 def pytest_addoption(parser):
-    parser.addoption("--seeds", type=int, default=2, help="how many numbers to try test_student_layers.py with")
+    parser.addoption("--seeds", type=int, default=1, help="how many numbers to try test_student_layers.py with")
 
 
 def pytest_generate_tests(metafunc):
     if "other_seed" in metafunc.fixturenames:
         metafunc.parametrize("other_seed", range(1, metafunc.config.getoption("seeds")))
+
+
+@pytest.fixture(autouse=True)
+def everything_is_said():
+    """Whatever --quiet of a test before has left."""
+    logging.getLogger("nnlite").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

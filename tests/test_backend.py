@@ -422,9 +422,9 @@ from nnlite.layers import matmul
 
 a = np.ones((1500, 1500), "f4")
 matmul(a, a)
-thread = threading.Thread(target=lambda: [matmul(a, a) for _ in range(50)])
+thread = threading.Thread(target=lambda: [matmul(a, a) for _ in range(20)])
 thread.start()
-for _ in range(20):
+for _ in range(8):
     time.sleep(0.005)
     child = os.fork()
     if child == 0:

@@ -688,7 +688,8 @@ def test_an_unknown_backend_is_one_line_too(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_the_benchmark_compares_what_computes_the_same(tmp_path, capsys, monkeypatch):
-    for module, name, small in ((race, "WARM_UP", 1), (race, "PAUSE", 0), (benchmark, "INFERENCE_BATCHES", (1, 4))):
+    smaller = (race, "WARM_UP", 1), (race, "PAUSE", 0), (race, "TURN", 0), (benchmark, "INFERENCE_BATCHES", (1, 4))
+    for module, name, small in smaller:
         monkeypatch.setattr(module, name, small)
     benchmark.main(["--batch-sizes", "2", "6", "--rounds", "1", "--streams", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "benchmark.json").read_text())
