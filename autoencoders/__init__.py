@@ -9,5 +9,19 @@ from autoencoders.noise import gaussian_noise, masking_noise
 from autoencoders.training import History, train
 from autoencoders.vae import VAE, code_use
 
-__all__ = """VAE Checkpoint CheckpointError FCNAutoencoder History ImageSet Interrupted code_use gaussian_noise
-load_images make_faces masking_noise scale_code train""".split()
+__all__ = [
+    "VAE",
+    "Checkpoint",
+    "CheckpointError",
+    "FCNAutoencoder",
+    "History",
+    "ImageSet",
+    "Interrupted",
+    "code_use",
+    "gaussian_noise",
+    "load_images",
+    "make_faces",
+    "masking_noise",
+    "scale_code",
+    "train",
+]

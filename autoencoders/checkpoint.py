@@ -87,7 +87,7 @@ class Checkpoint:
         arrays = _arrays(self._state) | _rows(self._state)
         texts = {"state": text, "checksum": checksum(text, arrays)}
         save_arrays(self.path, arrays | {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()})
-        self._written = _identity(self.path)
+        self._written = identity(self.path)
 
     def _load(self):
         try:
@@ -97,9 +97,9 @@ class Checkpoint:
                 if saved["format"] != FORMAT:
                     raise Mismatch(f"found a checkpoint of format {_short(_to_json(saved['format']))}, wanted {FORMAT}")
                 settings = self._settings()
-                different = [text for part in settings for text in differences(saved["settings"][part], settings[part])]
-                if different:
-                    raise Mismatch(f"found a checkpoint of other settings: {'; '.join(dict.fromkeys(different))}")
+                by_part = [differences(saved["settings"][part], settings[part]).values() for part in settings]
+                if different := dict.fromkeys(text for texts in by_part for text in texts):
+                    raise Mismatch(f"found a checkpoint of other settings: {'; '.join(different)}")
                 rows = _rows(self._state)
                 arrays = npz.read(_arrays(self._state) | rows)
                 if checksum(text, arrays) != wanted:
@@ -107,7 +107,7 @@ class Checkpoint:
                 if not all(np.array_equal(arrays[name], array) for name, array in rows.items()):
                     raise Mismatch("found a checkpoint of another split into training and validation images")
                 _restore(self._state, saved["numbers"], arrays)
-            self._written = _identity(self.path)
+            self._written = identity(self.path)
         except ValueError as error:
             raise CheckpointError(error) from None
 
@@ -126,7 +126,7 @@ class Checkpoint:
     def delete(self):
         """Delete the file, unless another process has written it since."""
         with contextlib.suppress(FileNotFoundError):
-            if _identity(self.path) == self._written:
+            if identity(self.path) == self._written:
                 os.unlink(self.path)
 
     @contextlib.contextmanager
@@ -206,10 +206,11 @@ def _restore(state, numbers, arrays):
         array[...] = arrays[name]
 
 
-def _identity(path):
-    """What tells a file from those that stood or will stand at its path."""
-    status = os.stat(path)
-    return status.st_ino, status.st_mtime_ns
+def identity(path):
+    """What tells a file from those that stood or will stand at its path; None if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        status = os.stat(path)
+        return status.st_ino, status.st_mtime_ns
 
 
 def _to_json(value):
@@ -232,13 +233,13 @@ def checksum(text, arrays):
 
 
 def differences(found, wanted):
-    """A text for each setting that differs, of {name: what JSON holds}; in a {"name", "digest"} the digest counts."""
-    texts = []
+    """{name: text} of the settings {name: what JSON holds} that differ; in a {"name", "digest"} the digest counts."""
+    texts = {}
     for name in wanted | found:
         (compared, was), (now_compared, now) = (_read_setting(each, name) for each in (found, wanted))
         if compared != now_compared:
             changed = f"was {was}, is {now}" if was != now else f"{now} has changed"
-            texts.append(f"{_short(_to_json(name))} {changed}")
+            texts[name] = f"{_short(_to_json(name))} {changed}"
     return texts
 
 

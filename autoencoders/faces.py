@@ -49,7 +49,8 @@ def make_faces(count, rng):
     evenly from its range in RANGES. FACTORS says what they are.
     """
     require_numbers("make_faces", 0, whole=True, count=count)
-    factors = {name: generator("make_faces", rng).uniform(*limits, count) for name, limits in RANGES.items()}
+    generator("make_faces", rng)
+    factors = {name: rng.uniform(*limits, count) for name, limits in RANGES.items()}
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
     for start in range(0, count, CHUNK):
         chunk = slice(start, start + CHUNK)

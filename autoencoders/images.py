@@ -99,8 +99,9 @@ class ImageSet:
         """The ImageSet of `count` images that `rng` draws, or of the first ones."""
         if count > len(self):
             raise ValueError(f"{self.name}: found {len(self)} images, wanted {count}")
-        chosen = rng is not None and generator("ImageSet.sample", rng).choice(len(self), count, replace=False)
-        return self.subset(np.arange(count) if rng is None else chosen)
+        if rng is None:
+            return self.subset(np.arange(count))
+        return self.subset(generator("ImageSet.sample", rng).choice(len(self), count, replace=False))
 
     def shared_with(self, other):
         """How many of these images are in another set too; of files that are mapped as they are, by their names."""

@@ -11,7 +11,7 @@ import numpy as np
 import autoencoders
 import nnlite
 from autoencoders import VAE, Checkpoint, CheckpointError, FCNAutoencoder, History, gaussian_noise, train
-from autoencoders.checkpoint import checksum, differences
+from autoencoders.checkpoint import checksum, differences, identity
 from demos import settings
 from demos.output import save_text
 from demos.settings import say
@@ -51,7 +51,7 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
     wanted = _settings(options, training_set, validation_set, model, extra) | {"epochs": epochs or options.epochs}
     checkpoint = Checkpoint(state, every=options.checkpoint_every, resume=options.resume, settings=wanted)
     delete_abandoned(state)
-    start, written = time.perf_counter(), weights.exists() and weights.stat().st_mtime_ns
+    start, written = time.perf_counter(), identity(weights)
     try:
         before = _read(weights, model, wanted, options.resume)
         history, said = None, f"training: no {weights} yet"
@@ -83,7 +83,7 @@ def trained(name, options, training_set, validation_set, *, build=None, epochs=N
         )
     except CheckpointError as error:
         settings.fail(options.prog, f"{error}; give it its options, or another --out, or delete it")
-    if weights.exists() and weights.stat().st_mtime_ns != written:  # another run has ended meanwhile
+    if identity(weights) not in (None, written):  # another run has ended meanwhile
         weights = weights.with_stem(f"{name}-{os.getpid()}")
     record = {"settings": wanted, "history": history.curves(), "generator": rng.bit_generator.state, "before": before}
     record["checksum"] = _checksum(record, model.state_dict())
@@ -118,16 +118,15 @@ def _read(weights, model, wanted, resume=False):
         with open_file(weights.with_suffix(".json")) as file:
             record = json.loads(file.read(MAX_TEXT))
         while record:
-            was, now = record["settings"], wanted["epochs"]
-            different = differences(was, wanted)
-            is_begun = was["epochs"] < now and not differences(was | {"epochs": now}, wanted)  # only longer
+            different = differences(record["settings"], wanted)
+            is_begun = different.keys() == {"epochs"} and record["settings"]["epochs"] < wanted["epochs"]
             if not different or (resume and is_begun):
                 with open_npz(weights) as npz:
                     arrays = npz.read(model.state_dict())
                 if _checksum(record, arrays) == record["checksum"]:
                     model.load_state_dict(arrays)
                     return record
-            found = found or different + ["--resume trains it on"] * is_begun
+            found = found or [*different.values(), *["--resume trains it on"] * is_begun]
             record = record.get("before")  # a run may die when it has written its record and not yet its weights
         if not found:
             raise ValueError("they are not of one training")

@@ -7,5 +7,20 @@ from nnlite.losses import kl_divergence, mse_loss
 from nnlite.optim import SGD, Adam
 from nnlite.serialization import load_weights, save_weights
 
-__all__ = """Adam GradcheckError Layer Linear Parameter ReLU SGD Sequential Tanh gradcheck kl_divergence load_weights
-mse_loss save_weights use_backend""".split()
+__all__ = [
+    "Adam",
+    "GradcheckError",
+    "Layer",
+    "Linear",
+    "Parameter",
+    "ReLU",
+    "SGD",
+    "Sequential",
+    "Tanh",
+    "gradcheck",
+    "kl_divergence",
+    "load_weights",
+    "mse_loss",
+    "save_weights",
+    "use_backend",
+]

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnlite.arguments import generator, require_numbers
 from nnlite.backend import accelerated
-from nnlite.states import as_arrays, fitted
+from nnlite.states import as_arrays, cast, mismatches, require
 
 
 def matmul(a, b, out=None, add=False):
@@ -134,7 +134,9 @@ class Layer:
         """
         own = {name: parameter.data for name, parameter in self.named_parameters()}
         try:
-            state = fitted(as_arrays(state), own)
+            state = as_arrays(state)
+            require(mismatches(state, own))
+            state = cast(state.get, own)
         except ValueError as error:
             raise ValueError(f"state_dict does not fit {type(self).__name__}: {error}") from None
         for name, array in own.items():

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnlite.states import TO_ARRAYS, Mismatch, fitted, mismatches, not_finite, require
+from nnlite.states import TO_ARRAYS, Mismatch, cast, mismatches, not_finite, require
 
 ABANDONED = 600  # seconds without a write after which a .part file is taken for that of a process that was killed
 MAX_HEADER = 10_000  # bytes of a .npy header that NumPy is given to parse
@@ -80,8 +80,8 @@ def save_weights(path, model):
 def load_weights(path, model):
     """Read what save_weights, or np.savez of a PyTorch state dict, wrote into `model`.
 
-    Takes the memory of a second model, and of a third if the file is of another dtype. Raises OSError if `path` cannot
-    be read, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
+    Takes the memory of a second model, and for a moment of its largest array. Raises OSError if `path` cannot be
+    read, and ValueError, with the model unchanged, if it is damaged, holds nan or inf, or does not fit the model; it
     names every missing, unexpected and mismatched array, and tells how to load what other libraries have written.
     """
     with open_npz(path) as npz:
@@ -214,7 +214,7 @@ class Npz:
     def read(self, wanted):
         """{name: array}, with the names, shapes and dtypes of the arrays `wanted`."""
         require(mismatches(self._headers, wanted))
-        return fitted({name: self._array(name) for name in wanted}, wanted)
+        return cast(self._array, wanted)
 
     def pop_text(self, name):
         """Take a text, an array of at most MAX_TEXT bytes, out of the arrays that read() compares with those wanted."""

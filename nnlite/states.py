@@ -55,11 +55,10 @@ def mismatches(found, wanted):
     return faults
 
 
-def fitted(found, wanted):
-    """The arrays `found` in the dtypes of those wanted. Raises Mismatch, which names all that does not fit."""
-    require(mismatches(found, wanted))
+def cast(array_of, wanted):
+    """{name: array_of(name)} in the dtypes of the arrays wanted. Raises Mismatch, which names all with nan or inf."""
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
-        arrays = {name: found[name].astype(array.dtype, copy=False) for name, array in wanted.items()}
+        arrays = {name: array_of(name).astype(array.dtype, copy=False) for name, array in wanted.items()}
     require(not_finite(arrays))
     return arrays
 

@@ -25,7 +25,7 @@ ROUNDS, SECONDS = 5, 0.15  # of each variant and product: turns, and seconds of 
 TRICKS = {  # what is changed: (a text of the module, another in its place), ...
     "as it is": [],
     "vectors of 32 bytes": [("= vector_registers()", "= 16, 32, True")],
-    "a tile of 6 x 2 vectors": [("VECTORS = 4 if", "VECTORS = 2 #"), ("VECTORS == 4 and", "")],
+    "a tile of 6 x 2 vectors": [("VECTORS = 4 if REGISTERS == 32 else 2", "VECTORS = 2"), ("VECTORS == 4 and", "")],
     "nothing read as it lies": [("VECTORS == 4 and", "False and")],
     "W and V turned instead of x and h": [("EMPTY = 5, 20", "EMPTY = 5, -1")],
     "nothing asked for ahead": [("            prefetch(D, d + r * d_row)", "            pass")],

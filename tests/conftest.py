@@ -2,8 +2,11 @@ import contextlib
 import io
 import json
 import logging
+import os
 import runpy
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +38,14 @@ def everything_is_said():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def python(code, folder=None, **environment):
+    """(stdout, stderr) of a new interpreter, in `folder`, that runs `code` and is to succeed."""
+    command, environment = [sys.executable, "-c", code], os.environ | environment
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
 
 
 class Rows:

@@ -1,13 +1,11 @@
 import os
 import re
-import subprocess
-import sys
 import threading
-from importlib.util import find_spec
 
 import numba
 import numpy as np
 import pytest
+from conftest import python
 
 from autoencoders import FCNAutoencoder
 from autoencoders.images import take_levels
@@ -314,14 +312,6 @@ def test_no_product_of_a_step_goes_to_blas():
         a_step_with_weights_that_numpy_cannot_compute_with()
 
 
-def python(code, **environment):
-    """What a new interpreter prints to stdout and stderr."""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
 PRODUCT = (
     "import numpy, nnlite.backend, nnlite.layers;"
     " print(nnlite.backend.current_backend(), nnlite.layers.matmul(*numpy.full((2, 8, 8), 2.0))[0, 0])"
@@ -353,9 +343,17 @@ def test_compilation_is_announced_once_and_kept(tmp_path):
     assert python(TWO_KERNELS, **environment) == ("0.0\n", "")
 
 
+def has_tbb():
+    try:
+        from numba.np.ufunc import tbbpool  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("layer", ["nonsense", "tbb"])
 def test_where_numbas_threads_cannot_be_had_numpy_takes_its_place_and_a_line_says_why(layer):
-    if layer == "tbb" and find_spec("tbb"):
+    if layer == "tbb" and has_tbb():
         pytest.skip("wants that TBB is not installed")
     out, err = python(PRODUCT, NUMBA_THREADING_LAYER=layer, NNLITE_BACKEND="numba")
     assert out == "numpy 32.0\n"
@@ -403,9 +401,7 @@ print(*compute(0))
 @pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
 def test_the_child_of_a_process_that_has_computed_computes_with_numpy(layer, parent_computes, childs):
     if layer == "tbb":
-        try:
-            from numba.np.ufunc import tbbpool  # noqa: F401
-        except ImportError:
+        if not has_tbb():
             pytest.skip("wants TBB")
         childs = "numba"  # TBB's threads begin anew
     code = FORKED.format(parent_computes=parent_computes)

@@ -4,12 +4,11 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ablations import changed
+from conftest import python
 from llvmlite import binding
 from numba import config, types
 
@@ -135,32 +134,24 @@ print(ReLU()(np.array([[-1, 2]], "f4")), current_backend())
 """
 
 
-def run(code, folder=None, **environment):
-    """(stdout, stderr) of a new process."""
-    command, environment = [sys.executable, "-c", code], os.environ | environment
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
 def test_where_no_folder_can_be_written_kernels_are_compiled_and_a_line_says_what_to_do(tmp_path):
     package = tmp_path / "nnlite"
     shutil.copytree(Path(nnlite.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__pycache__").touch()  # a file, in which nobody can write another
     nowhere = {name: "/dev/null" for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
-    out, err = run(RELU, tmp_path, NNLITE_BACKEND="numba", PYTHONDONTWRITEBYTECODE="1", **nowhere)
+    out, err = python(RELU, tmp_path, NNLITE_BACKEND="numba", PYTHONDONTWRITEBYTECODE="1", **nowhere)
     assert out == "[[0. 2.]] numba\n"
     assert err.splitlines()[1:] == [NOT_KEPT.format("no folder can be written to")]
 
 
 def test_a_process_finds_damaged_files_and_leaves_whole_ones(tmp_path):
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NNLITE_BACKEND": "numba"}
-    run(RELU, **environment)
+    python(RELU, **environment)
     for file in tmp_path.rglob("*.nb[ic]"):
         os.truncate(file, 100)
     announced = "nnlite: compiling for this processor, some 10 seconds, the first time only\n"
-    assert run(RELU, **environment) == ("[[0. 2.]] numba\n", announced)
-    assert run(RELU, **environment) == ("[[0. 2.]] numba\n", "")
+    assert python(RELU, **environment) == ("[[0. 2.]] numba\n", announced)
+    assert python(RELU, **environment) == ("[[0. 2.]] numba\n", "")
 
 
 ARM = "aarch64-unknown-linux-gnu"
