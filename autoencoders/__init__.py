@@ -1,5 +1,6 @@
 """Autoencoders of 64x64 colour images, built on nnlite."""
 
+from autoencoders.anomaly import Detector, VAEDetector, auc, roc_curve
 from autoencoders.checkpoint import Checkpoint, CheckpointError, Interrupted
 from autoencoders.edits import scale_code
 from autoencoders.faces import make_faces
@@ -13,15 +14,19 @@ __all__ = [
     "VAE",
     "Checkpoint",
     "CheckpointError",
+    "Detector",
     "FCNAutoencoder",
     "History",
     "ImageSet",
     "Interrupted",
+    "VAEDetector",
+    "auc",
     "code_use",
     "gaussian_noise",
     "load_images",
     "make_faces",
     "masking_noise",
+    "roc_curve",
     "scale_code",
     "train",
 ]

@@ -4,12 +4,15 @@ A face is a stack of soft-edged shapes, painted from back to front for many imag
 ball would be: a point is the brighter, the more its surface faces the light.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from nnlite.arguments import generator, require_numbers
 
 SIZE = 64
 MIDDLE = np.s_[:, 18:58, 8:56]  # where eyes, nose and mouth can be
+EYE_LEVEL, MOUTH_LEVEL = 0.0, 0.47  # below the centre, in half pictures
 CHUNK = 32  # images painted at a time: few enough for the processor's cache
 
 SKIN = np.array([[112, 74, 56], [250, 214, 188]], np.float32) / 255  # darkest, lightest
@@ -42,9 +45,10 @@ the curvature of the mouth, goes from sad to merry, head_turn and light, the sid
 to its right, background_slope from brighter below to brighter above."""
 
 
-def make_faces(count, rng):
+def make_faces(count, rng, *, eyes=EYE_LEVEL, mouth=MOUTH_LEVEL):
     """Paint `count` faces from the Generator `rng`.
 
+    eyes, mouth: how far below the centre they are painted, in half pictures; 2 is outside of the picture.
     Returns (images, factors): images (count, 64, 64, 3) uint8; factors a dict of (count,) float arrays, each drawn
     evenly from its range in RANGES. FACTORS says what they are.
     """
@@ -52,13 +56,17 @@ def make_faces(count, rng):
     generator("make_faces", rng)
     factors = {name: rng.uniform(*limits, count) for name, limits in RANGES.items()}
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
-    for start in range(0, count, CHUNK):
+
+    def paint(start):
         chunk = slice(start, start + CHUNK)
-        images[chunk] = _paint({name: values[chunk, None, None] for name, values in factors.items()})
+        images[chunk] = _paint({name: values[chunk, None, None] for name, values in factors.items()}, eyes, mouth)
+
+    with ThreadPoolExecutor() as threads:  # NumPy lets others run while it computes
+        list(threads.map(paint, range(0, count, CHUNK)))
     return images, factors
 
 
-def _paint(factors):
+def _paint(factors, eyes=EYE_LEVEL, mouth=MOUTH_LEVEL):
     """The images, uint8 (N, 64, 64, 3), of factors (N, 1, 1)."""
     f = {name: values.astype(np.float32) for name, values in factors.items()}
     skin = SKIN[0] + f["skin"][..., None] * (SKIN[1] - SKIN[0])  # (N, 1, 1, 3)
@@ -91,17 +99,18 @@ def _paint(factors):
 
     # All that follows lies in the middle of the picture: a view of that alone halves the work.
     middle, x, y, head = picture[MIDDLE], x[MIDDLE], y[MIDDLE], head[MIDDLE]
+    down = y - eyes  # from the height of the eyes
     for sign in (-1, 1):
         eye = turn + 0.2 * sign
         open_ = 0.05 + 0.075 * f["eye_size"]
-        _lay(middle, 0.35 * _ellipse(x, y, eye, -0.02, 0.15, 0.1 + open_, 3), skin * head * 0.6)
-        white = _ellipse(x, y, eye, 0, 0.115, open_)
+        _lay(middle, 0.35 * _ellipse(x, down, eye, -0.02, 0.15, 0.1 + open_, 3), skin * head * 0.6)
+        white = _ellipse(x, down, eye, 0, 0.115, open_)
         _lay(middle, white, EYE_WHITE * head)
-        _lay(middle, white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.062, 0.085), IRIS * head)
-        _lay(middle, white * _ellipse(x, y, eye + 0.3 * turn, 0, 0.03, 0.04), BLACK)
-        lid = _band(y, -open_ + 4 * (x - eye) ** 2, 0.022) * _band(x, eye, 0.13)
+        _lay(middle, white * _ellipse(x, down, eye + 0.3 * turn, 0, 0.062, 0.085), IRIS * head)
+        _lay(middle, white * _ellipse(x, down, eye + 0.3 * turn, 0, 0.03, 0.04), BLACK)
+        lid = _band(down, -open_ + 4 * (x - eye) ** 2, 0.022) * _band(x, eye, 0.13)
         _lay(middle, 0.8 * lid, skin * head * 0.3)
-        brow = _band(y, -0.17 - 0.03 * f["eye_size"] + 1.6 * (x - eye) ** 2, 0.026) * _band(x, eye, 0.15)
+        brow = _band(down, -0.17 - 0.03 * f["eye_size"] + 1.6 * (x - eye) ** 2, 0.026) * _band(x, eye, 0.15)
         _lay(middle, 0.85 * brow, hair * head * 0.6)
 
         _lay(middle, 0.25 * _ellipse(x, y, turn + 0.27 * sign, 0.28, 0.13, 0.11, 4), (skin + 0.3 * LIPS) * head)
@@ -114,7 +123,7 @@ def _paint(factors):
 
     # The mouth: a curve y(x) whose ends rise with the smile, opened to teeth and dark, lips above and below.
     across = (x - turn) / 0.27
-    curve = 0.47 + 0.11 * f["smile"] * (1 - 2 * across**2)
+    curve = mouth + 0.11 * f["smile"] * (1 - 2 * across**2)
     gap = 0.005 + 0.1 * f["mouth_opening"] * np.maximum(1 - across**2, 0)
     ends = _band(x, turn, 0.27 + 0.03 * f["smile"])
     taper = np.sqrt(np.maximum(1.05 - across**2, 0))

@@ -100,6 +100,34 @@ def curves_figure(title, label, values, curves):
     return axis.figure
 
 
+def histograms_figure(panels):
+    """Each score of normal and of strange images, {name: (normal (N,), strange (S,))}, three panels in a row."""
+    figure = _figure(12, 3.4 * -(-len(panels) // 3))
+    for axis, (name, sets) in zip(figure.subplots(-(-len(panels) // 3), 3).flat, panels.items()):
+        both = np.concatenate(sets)
+        finite = both[np.isfinite(both)] if np.isfinite(both).any() else np.zeros(1)
+        bins = np.linspace(finite.min(), np.quantile(finite, 0.98), 41)
+        for label, scores in zip(("normal", "strange"), sets):
+            shares = np.full(len(scores), 1 / len(scores))
+            axis.hist(np.minimum(scores, bins[-1]), bins, weights=shares, alpha=0.6, label=label)
+        axis.set(title=name, xlabel="score; the last bar: all above", ylabel="share of the images")
+    figure.axes[0].legend()
+    return figure
+
+
+def roc_figure(panels):
+    """Panels of ROC curves, {title: {name: (false positive rates, true positive rates)}}, side by side."""
+    figure = _figure(6 * len(panels), 6)
+    for axis, (title, curves) in zip(figure.subplots(1, len(panels)), panels.items()):
+        axis.plot((0, 1), (0, 1), color="black", linestyle=":", linewidth=1)
+        for name, rates in curves.items():
+            axis.plot(*rates, label=name)
+        axis.set(title=title, xlabel="share of normal images called strange", ylabel="share of strange images found")
+        axis.grid(alpha=0.3)
+        axis.legend(loc="lower right")
+    return figure
+
+
 def benchmark_figure(steps, bound):
     """Images a second in training over the batch size, a line a contender, under the bound.
 
@@ -219,4 +247,8 @@ def _picture_grid(title, rows, *, zoom, left, heads=None, foot=0):
 
 def _curves(width, height):
     """The axes of a figure of curves, so many inches wide and high."""
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained").subplots()
+    return _figure(width, height).subplots()
+
+
+def _figure(width, height):
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")

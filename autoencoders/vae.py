@@ -14,6 +14,7 @@ import numpy as np
 from nnlite import Layer, Linear, ReLU, Sequential, Tanh, kl_divergence, mse_loss
 from nnlite.arguments import require_numbers
 
+MAX_LOGVAR = 2.0  # sigma 2.7, while the prior's is 1
 ACTIVE = 0.01  # variance of mu over images above which an element is in use: Burda et al., arXiv 1509.00519
 
 
@@ -23,6 +24,9 @@ class VAE(Layer):
     encoder: (N, in_features) -> (N, hidden_features), ended by a ReLU; mu and logvar, a Linear each, make of that
     the mean and the logarithm of the variance of every element of the code; decoder: (N, latent_features) ->
     (N, in_features), ended by a Tanh.
+
+    A logvar above MAX_LOGVAR is replaced by that. For an image unlike all others, a Linear may return 60, and the
+    gradient of the KL, exp(60), would then end the training.
 
     loss is what backward belongs to: forward reconstructs without noise, to look at, and has no backward.
     """
@@ -42,7 +46,8 @@ class VAE(Layer):
         """(mu, logvar) of the codes of x.  (N, D) -> (N, Z), (N, Z)"""
         self._cache = None  # what the layers keep is of this forward now, so an earlier loss cannot go backward
         h = self.encoder(x)  # (N, H)
-        return self.mu(h), self.logvar(h)
+        logvar = self.logvar(h)  # (N, Z)
+        return self.mu(h), np.where(logvar.real > MAX_LOGVAR, MAX_LOGVAR, logvar)
 
     def decode(self, z):
         """The images of codes.  (N, Z) -> (N, D)"""
@@ -86,11 +91,12 @@ class VAE(Layer):
         D = grad_mse.shape[1]
         reconstruction = D / (2 * sigma2) * mse + D / 2 * np.log(2 * np.pi * sigma2)
         kl, grad_mu, grad_logvar = kl_divergence(mu, logvar)  # (), (N, Z), (N, Z)
+        free = logvar.real < MAX_LOGVAR  # (N, Z), where logvar is the Linear's
         self._cache = (
             D / (2 * sigma2) * grad_mse,  # (N, D), dL/dx_hat
-            (z - mu) / 2,  # (N, Z), dz/dlogvar = 1/2 exp(logvar / 2) noise
+            free * (z - mu) / 2,  # (N, Z), dz/dlogvar = 1/2 exp(logvar / 2) noise
             beta * grad_mu,  # (N, Z), beta dKL/dmu
-            beta * grad_logvar,  # (N, Z), beta dKL/dlogvar
+            free * beta * grad_logvar,  # (N, Z), beta dKL/dlogvar
             target is None,
         )
         return reconstruction + beta * kl, reconstruction, kl

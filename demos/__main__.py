@@ -1,4 +1,4 @@
-"""Runs every demo: reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, gradients, report."""
+"""Runs every demo: those of the report, gradients and report."""
 
 from demos import gradients, report, settings
 

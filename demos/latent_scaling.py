@@ -32,7 +32,7 @@ they say what changed there."""
 
 
 def main(argv=None):
-    settings.start("python -m demos.latent_scaling", __doc__, argv, run, hidden=())
+    settings.start("python -m demos.latent_scaling", __doc__, argv, run, hidden=settings.OF_ANOMALY)
 
 
 def run(options, training_set, validation_set):

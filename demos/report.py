@@ -12,12 +12,12 @@ from PIL import Image
 
 from autoencoders.architecture import architecture_figure, summary
 from autoencoders.figures import IMAGE
-from demos import denoising, latent_scaling, posterior_collapse, reconstruction, settings, vae_vs_vanilla
+from demos import anomaly, denoising, latent_scaling, posterior_collapse, reconstruction, settings, vae_vs_vanilla
 from demos.environment import processor, threads, versions
 from demos.output import Heading, Picture, Table, Tiles, markdown, plus_minus, save_figure, save_text
 from demos.trained import LEARNING_RATE, trained
 
-DEMOS = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse)
+DEMOS = (reconstruction, latent_scaling, vae_vs_vanilla, denoising, posterior_collapse, anomaly)
 BY_NAME = {demo.__name__.removeprefix("demos."): demo for demo in DEMOS}
 PACKAGES = ("nnlite", "numpy", "numba", "matplotlib", "pillow")
 SHORT = 20  # characters of a cell that is not broken into lines

@@ -20,6 +20,7 @@ from nnlite.backend import current_backend
 
 EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 24, 5, 1000
 ELEMENTS = 24  # of a code: FCNAutoencoder's default
+OF_ANOMALY = "--anomalies", "--score"
 
 
 def _number(metavar, convert, smallest, largest, wanted):
@@ -55,13 +56,15 @@ _OF_TRAINING = (
     ("--batch-size", COUNT | {"default": 64}, "images in a step (default: %(default)s)"),
     ("--images", COUNT, f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"),
     ("--element", _ELEMENT, "element to scale beside element 0 (default: that which changes the picture most)"),
+    ("--anomalies", _PATH, "images that do not belong, as for --data (default: images in which faults are planted)"),
+    ("--score", _PATH, "images, as for --data, to score in scores.csv, of which higher is stranger"),
     ("--checkpoint-every", _SECONDS, "time between two saves of a training's state (default: %(default)s)"),
     ("--resume", FLAG, "go on with a training that was interrupted in --out, or finished with fewer --epochs"),
     ("--quick", FLAG, f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"),
 )
 
 
-def start(prog, description, argv, *demos, more=(), hidden=("--element",)):
+def start(prog, description, argv, *demos, more=(), hidden=("--element", *OF_ANOMALY)):
     """Read the options, open the images, and run demo(options, training_set, validation_set) one after the other.
 
     more, hidden: see parse(); shared options that change nothing here are hidden.
@@ -136,7 +139,7 @@ def one_line_of_errors(prog):
 def make_folder(options):
     """Make the output folder, and see that files can be written there, and that it is not among the images."""
     out = options.out.resolve()
-    for name in ("data", "validation"):
+    for name in ("data", "validation", "anomalies", "score"):
         images = getattr(options, name, None)
         if images is not None and Path(images).resolve() in (out, *out.parents):
             fail(options.prog, f"--out {options.out}: found it inside --{name} {images}, wanted a folder outside")
@@ -157,6 +160,9 @@ def _open_images(options):
     make_folder(options)
     try:
         training, validation = _load(options)
+        for name in ("anomalies", "score"):
+            if (path := getattr(options, name)) is not None:
+                setattr(options, name, load_images(path, quiet=options.quiet))
     except (OSError, ValueError) as error:
         fail(options.prog, error)
     if len(validation) < 2:
@@ -164,6 +170,10 @@ def _open_images(options):
     for heading, images, use in (("images", training, "train"), ("", validation, "validate")):
         say(options, f"{heading:10}{images.name}: {len(images)} to {use} on")
         if use == "train" or options.validation is not None:
+            tell_origin(options, images)
+    for heading, images in (("strange", options.anomalies), ("to score", options.score)):
+        if images is not None:
+            say(options, f"{heading:10}{images.name}: {len(images)}")
             tell_origin(options, images)
     if shared := validation.shared_with(training):
         say(options, f"          {shared} of the images to validate on are also trained on")

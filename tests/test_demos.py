@@ -16,7 +16,17 @@ from PIL import Image
 import demos.trained
 from autoencoders import VAE, FCNAutoencoder, ImageSet, gaussian_noise, load_images, training
 from autoencoders.images import to_features
-from demos import benchmark, contact_sheet, denoising, gradients, latent_scaling, race, reconstruction, settings
+from demos import (
+    anomaly,
+    benchmark,
+    contact_sheet,
+    denoising,
+    gradients,
+    latent_scaling,
+    race,
+    reconstruction,
+    settings,
+)
 from demos.output import markdown
 from demos.trained import MODELS, trained
 from nnlite import Tanh, load_weights
@@ -62,8 +72,8 @@ def stopped_with(demo, *arguments):
 
 def test_all_demos_run_one_after_the_other_and_share_the_weights(small_run):
     assert small_run.err.startswith("images    embedded faces: 180 to train on")
-    assert (small_run.err.count("trained in"), small_run.err.count("reused")) == (4, 5)
-    assert re.findall(r"\[(\d)/7\]", small_run.err) == list("1234567")
+    assert (small_run.err.count("trained in"), small_run.err.count("reused")) == (4, 8)
+    assert re.findall(r"\[(\d)/8\]", small_run.err) == list("12345678")
     assert "every gradient is right" in small_run.out
     assert {
         "reconstruction_sheet.png",
@@ -78,6 +88,9 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(small_run):
         "vae_scan.png",
         "denoising.png",
         "posterior_collapse.png",
+        "anomaly_histograms.png",
+        "anomaly_roc.png",
+        "anomaly_mistakes.png",
         "step_size.png",
         "fcn_architecture.png",
         "report.json",
@@ -135,6 +148,108 @@ def test_under_the_sample_codes_loss_no_element_stays_active(small_run):
     assert sum(found["the sample code's loss"]["kl"]) < 0.1 < sum(found["VAE.loss"]["kl"])
 
 
+def scored(rng, default, error, contrast_in_error=0.0):
+    """What anomaly.measured() makes of 200 normal images and 100 of each of two kinds, whose scores are normally
+    distributed: around 0, `default` and `error`, of which the first kind's are 0 too."""
+    kinds = np.repeat(["normal", "kind one", "kind two"], [200, 100, 100])
+    contrast = rng.uniform(1, 2, 400)
+    means = {name: mean * (kinds == "kind two") for name, mean in (("weighted unexplained", default), ("error", error))}
+    means["error"] = means["error"] + contrast_in_error * contrast
+    noise = rng.standard_normal(400)
+    scores = {name: 10 + noise + mean for name, mean in means.items()}
+    models = {"autoencoder": scores | {"weighted error": scores["error"]}}
+    models |= {"VAE": {name: rng.standard_normal(400) for name in anomaly.MEANING}}
+    return {"found from": 0.6, "usual": 1, "components": 1, "planted": True} | anomaly.measured(models, kinds, contrast)
+
+
+def said_of(results):
+    return markdown([part for part in anomaly.parts(results) if isinstance(part, str)]).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "default, error, said",
+    [(3, 0, "finds more than the plain"), (0, 3, "finds less than the plain"), (1, 1, "neither measurably more nor")],
+)
+def test_whether_the_default_score_finds_more_follows_from_the_scores(rng, default, error, said):
+    assert f"The default score {said if 'finds' in said else 'finds ' + said}" in said_of(scored(rng, default, error))
+
+
+@pytest.mark.parametrize(
+    "slope, said", [(9, "rises with"), (-9, "falls with"), (0, "has measurably nothing to do with")]
+)
+def test_whether_the_plain_error_measures_contrast_follows_from_the_scores(rng, slope, said):
+    text = said_of(scored(rng, 1, 1, slope))
+    assert f"the plain error {said} contrast." in text and ("Smooth strange images" in text) == (slope > 0)
+
+
+def test_a_kind_that_is_not_found_is_named_with_the_reason(rng):
+    text = said_of(scored(rng, 9, 9))
+    assert "Not found by the default score, with an AUC below 0.6" in text and "kind two, AUC" not in text
+    assert re.search(
+        r"of normal images: kind one, AUC 0\.\d+: weighted error (0\.9|1\.0)\d, contrast [01]\.\d\d\. The", text
+    )
+
+
+def test_where_every_kind_is_found_the_hardest_is_named(rng):
+    results = scored(rng, 9, 9)
+    del results["auc by kind"]["kind one"]
+    assert "finds every kind: the AUC of the hardest, kind two, is 1.000." in said_of(results)
+
+
+@pytest.fixture
+def anomalies(monkeypatch, tmp_path):
+    """anomalies(*arguments): the demo with small models, of 12 images; returns its results."""
+    for name, (build, extra) in list(MODELS.items()):
+        monkeypatch.setitem(MODELS, name, (functools.partial(build, hidden_features=4), extra))
+
+    def anomalies(*arguments):
+        anomaly.main(["--epochs", "1", "--quiet", "--out", str(tmp_path / "out"), *map(str, arguments)])
+        return json.loads((tmp_path / "out" / "anomaly.json").read_text())
+
+    return anomalies
+
+
+def test_faults_are_planted_in_half_of_the_validation_images_and_the_others_are_normal(anomalies, images):
+    found = anomalies("--data", images, "--validation", images)
+    counts = found["images"]
+    assert counts.pop("normal") == sum(counts.values()) == 6 and set(counts.values()) == {1, 2} and found["planted"]
+
+
+def test_two_images_to_validate_on_are_enough(anomalies, images):
+    assert anomalies("--data", images)["images"] == {"normal": 1, "upside down": 1}
+
+
+def test_given_anomalies_are_one_kind_against_all_validation_images(anomalies, images, pictures, capsys):
+    found = anomalies("--data", images, "--validation", images, "--anomalies", pictures)
+    assert found["images"] == {"normal": 12, "strange": 12} and not found["planted"]
+    assert found["auc"]["autoencoder"]["weighted unexplained"] == [
+        1,
+        0,
+    ]  # pictures of one colour are infinitely strange
+    assert "images of --anomalies: 12 strange" in capsys.readouterr().out
+
+
+def test_scores_are_written_in_the_order_of_the_array_by_its_rows(anomalies, images, tmp_path):
+    np.save(tmp_path / "more.npy", np.load(images)[[3, 1, 3]])
+    anomalies("--data", images, "--score", tmp_path / "more.npy")
+    head, *rows = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    ids, scores = zip(*(row.split(",") for row in rows))
+    assert head == "ID,score" and ids == ("0", "1", "2") and scores[0] == scores[2] != scores[1]
+
+
+def test_the_scores_of_pictures_are_written_by_their_names(anomalies, images, pictures, tmp_path):
+    anomalies("--data", images, "--score", pictures)
+    rows = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert rows[:3] == ["ID,score", "0.png,inf", "1.png,inf"] and len(rows) == 13
+
+
+@pytest.mark.parametrize("option", ["--anomalies", "--score"])
+def test_images_that_cannot_be_scored_end_the_demo_before_it_trains(anomalies, images, tmp_path, capsys, option):
+    assert stopped_with(anomalies, "--data", images, option, tmp_path / "missing") == 2
+    assert capsys.readouterr().err.startswith(f"python -m demos.anomaly: error: {tmp_path}/missing: found no such file")
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_reconstruction_prints_the_model_and_its_error_beside_the_baselines(small_run):
     printed = small_run.out[: small_run.out.index("x[0]")]
     assert "(2): Linear(in_features=512, out_features=24, bias=True)" in printed and "12,620,824 parameters" in printed
@@ -163,27 +278,6 @@ def test_quiet_is_quiet_while_a_kernel_is_compiled_too(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr == ""
     assert any(tmp_path.rglob("*.nbi"))
-
-
-def test_pca_with_as_many_components_as_the_data_has_leaves_no_error(rng):
-    basis, mean = rng.standard_normal((3, 40)), rng.standard_normal(40)
-    fitted, held_out = (rng.standard_normal((n, 3)) @ basis + mean for n in (30, 10))
-
-    class Batches(list):
-        def batches(self, batch_size):
-            yield np.array(self)
-
-    mean_error, pca_error = reconstruction._pca_errors(fitted, Batches(held_out), components=3)
-    assert np.isclose(mean_error, np.mean((held_out - fitted.mean(axis=0)) ** 2))
-    assert pca_error < 1e-20
-
-
-def test_pca_of_few_distinct_images_is_no_worse_than_their_mean(rng):
-    fitted = to_features(rng.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8).repeat(20, axis=0))
-    held_out = ImageSet(rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8))
-    for images, components in ((fitted, 24), (fitted[:1], 0)):
-        mean_error, pca_error = reconstruction._pca_errors(images, held_out, components)
-        assert pca_error <= mean_error * (1 + 1e-6)
 
 
 def test_a_folder_where_a_file_should_go_is_one_line_and_exit_status_2(train, tmp_path, capsys):

@@ -52,6 +52,10 @@ FIGURES = {
         History([0.3, 0.1], [0.2, 0.15]), {"PCA": 0.12, "mean": 0.4}
     ),
     "curves": lambda images: figures.curves_figure("title", "noise", [0, 1], {"model": [[0.1, 0.01], [0.2, None]]}),
+    "histograms": lambda images: figures.histograms_figure(
+        {"a": ([0, 1, 2], [1, 5, np.inf]), "b": ([np.inf, np.inf], [np.inf])}
+    ),
+    "ROC": lambda images: figures.roc_figure({"one": {"a": ([0, 0.5, 1], [0, 1, 1])}, "two": {"b": ([0, 1], [0, 1])}}),
     "benchmark": lambda images: figures.benchmark_figure({64: {"nnlite": 0.1, "JAX": 0.2}}, {64: 0.05}),
     "step size": lambda images: figures.step_size_figure({"central": ([1e-6, 1e-3], [0, 1e-9])}),
 }
@@ -96,6 +100,12 @@ def test_the_error_stands_under_its_reconstruction(images):
 def test_the_learning_curve_shows_both_errors_and_the_baselines(images):
     (axis,) = FIGURES["learning curve"](images).axes
     assert [list(line.get_ydata()) for line in axis.lines] == [[0.3, 0.1], [0.2, 0.15], [0.12, 0.12], [0.4, 0.4]]
+
+
+def test_the_bars_of_a_histogram_hold_all_images_of_either_set(images):
+    for axis in FIGURES["histograms"](images).axes[:2]:
+        heights = np.array([bar.get_height() for bar in axis.patches]).reshape(2, -1)  # of normal and strange images
+        assert np.allclose(heights.sum(axis=1), 1)
 
 
 def test_a_difference_is_grey_where_nothing_changed_and_lighter_where_the_picture_has_more():

@@ -127,7 +127,7 @@ def unexplained(text, results):
     texts += [text.partition(": ")[2] for text in texts if text.startswith("x[0]")]  # a sentence without its edit
     for known in (*sorted(texts, key=len, reverse=True), *CONSTANTS):
         text = text.replace(known, "")
-    forms = ("", ",", ".1f", ".2f", ".4f", ".5f", ".3g", "+.3g", "+.2f", ".0%", ".1%")
+    forms = ("", ",", ".1f", ".2f", ".3f", ".4f", ".5f", ".3g", "+.3g", "+.2f", "+.3f", ".0%", ".1%")
     of_results = {f"{value:{form}}" for value in values if isinstance(value, (int, float)) for form in forms}
     return [number for number in re.findall(r"[+-]?\d[\d,.]*\d%?|\d%?", text) if number not in of_results]
 
@@ -155,6 +155,14 @@ def rows(results):
     """The rows of all tables of the report."""
     plain, scaled, vae = (results[name] for name in ("reconstruction", "latent_scaling", "vae_vs_vanilla"))
     noise, models, edits = results["denoising"], results["posterior_collapse"]["models"], scaled["edits"]
+    areas, by_kind = results["anomaly"]["auc"], results["anomaly"]["auc by kind"]
+    scores = list(areas["VAE"])
+    cells = {
+        of: [plus_minus(model[s], ".3f", ".3f") if s in model else "" for s in scores] for of, model in areas.items()
+    }
+    cells |= {
+        k: [plus_minus((of["VAE"] | of["autoencoder"])[s], ".3f", ".3f") for s in scores] for k, of in by_kind.items()
+    }
     changes = [
         [name, *(f"{edit['changes'][name]:+.2f}" for edit in edits.values())] for name in edits["x[0]*5"]["changes"]
     ]
@@ -175,6 +183,10 @@ def rows(results):
             [name, f"{of['kl total']:.2f}", f"{of['active']} of {of['elements']}", plus_minus(of["error"])]
             for name, of in models.items()
         ),
+        ["AUC", *scores],
+        *([of, *cells[of]] for of in areas),
+        ["AUC", *scores],
+        *([kind, *cells[kind]] for kind in by_kind),
         ["mean squared error", "pixels in [-1, 1]"],
         ["autoencoder", f"{plain['error']:.4f}"],
         [f"PCA, {plain['components']} components", f"{plain['pca']:.4f}"],
@@ -209,6 +221,9 @@ def test_each_cell_of_a_table_shows_what_its_row_and_its_column_are_named_after(
 def sentences(results):
     plain, scaled, vae = (results[name] for name in ("reconstruction", "latent_scaling", "vae_vs_vanilla"))
     noise, collapse, run = results["denoising"], results["posterior_collapse"], results["settings"]
+    found = results["anomaly"]
+    default, plain_error = (found["auc"]["autoencoder"][name] for name in ("weighted unexplained", "error"))
+    high = found["auc of high contrast"]
     elements = {
         picture["name"]: f"{'The element' if '][' in picture['name'] else 'Length of the code'}:"
         f" {' → '.join(f'{value:.2f}' for value in picture['code'])}."
@@ -234,6 +249,13 @@ def sentences(results):
         f"With the noise of its training: {noise['with noise']['sentence']} Without noise:"
         f" {noise['without noise']['sentence']}",
         f"whose error is {plus_minus(collapse['mean image'])}. Epochs under this loss: {collapse['epochs']}.",
+        f"Normal are {found['images']['normal']:,} validation images; strange are",
+        *(f"{count:,} {kind}" for kind, count in found["images"].items() if kind != "normal"),
+        f"measured on {found['usual']:,} training images; PCA has {found['components']} components.",
+        f"AUC {plus_minus(default, '.3f', '.3f')} against {plus_minus(plain_error, '.3f', '.3f')}, a difference of"
+        f" {plus_minus(found['gain'], '+.3f', '.3f')}.",
+        f"has the higher plain error in {high['error'][0]:.0%} of pairs",
+        f"the higher default score in {high['weighted unexplained'][0]:.0%};",
         f"drawn from the trained model: {results['model']['parameters']:,} parameters.",
         f"After the first epoch the validation error is {results['history']['validation_loss'][0]:.4f}, after the last"
         f" {plain['error']:.4f}.",
@@ -315,6 +337,7 @@ def test_every_number_in_a_figure_of_the_report_is_that_of_the_json(small_run, p
     errors = {f"{plain[name]:.4f}" for name in ("error", "pca", "mean image")}
     expected = {name: set() for name in ("vae_interpolation.png", "vae_samples.png", "vae_error.png")}
     expected |= {name: set() for name in ("vae_reconstruction.png", "denoising_error.png", "posterior_collapse.png")}
+    expected |= {name: set() for name in ("anomaly_histograms.png", "anomaly_roc.png", "anomaly_mistakes.png")}
     expected |= {
         "learning_curve.png": errors | {f"{plain['components']}"},
         "reconstruction.png": {f"{error:.4f}" for error in plain["first errors"]},

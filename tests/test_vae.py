@@ -3,7 +3,7 @@ import pytest
 from conftest import Rows
 
 from autoencoders import VAE, code_use, train
-from autoencoders.vae import CodeUse, VAELoss
+from autoencoders.vae import MAX_LOGVAR, CodeUse, VAELoss
 from nnlite import Linear, Sequential, gradcheck, kl_divergence
 
 SIZES = (12, 8, 3)  # in_features, hidden_features, latent_features
@@ -167,6 +167,25 @@ def test_the_parameters_have_pytorchs_names(vae):
     heads = ["mu.weight", "mu.bias", "logvar.weight", "logvar.bias"]
     assert names[:2] == ["encoder.0.weight", "encoder.0.bias"] and names[2:6] == heads
     assert names[6:] == [f"decoder.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")]
+
+
+def test_a_logvar_above_the_bound_is_the_bound_and_has_no_gradient(rng):
+    vae = VAE(6, 5, 3, rng=rng, dtype=np.float64)
+    vae.logvar.bias.data[...] = [0, MAX_LOGVAR + 1, 60]
+    x, noise = rng.uniform(-1, 1, (4, 6)), rng.standard_normal((4, 3))
+    _, logvar = vae.encode(x)
+    assert np.array_equal(logvar[:, 1:], np.full((4, 2), MAX_LOGVAR)) and (logvar[:, 0] < 1).all()
+    gradcheck(VAELoss(vae, noise), x)
+    vae.zero_grad()
+    vae.loss(x, noise)
+    vae.backward()
+    assert vae.logvar.bias.grad[0] != 0 and np.array_equal(vae.logvar.bias.grad[1:], [0, 0])
+
+
+def test_a_logvar_that_is_nan_is_not_hidden_by_the_bound(rng):
+    vae = VAE(6, 5, 3, rng=rng)
+    vae.logvar.weight.data[0, 0] = np.nan
+    assert np.isnan(vae.loss(np.ones((2, 6)), np.zeros((2, 3)))[0])
 
 
 def test_an_element_is_active_from_a_variance_of_a_hundredth_on():
