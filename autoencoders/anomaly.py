@@ -57,16 +57,16 @@ def mahalanobis(z, mean, precision):
     Weakness: it sees nothing that the encoder does not put into the code, and codes need not be normally distributed.
     """
     difference = np.asarray(z, np.float64) - mean  # (N, Z)
-    return np.sqrt(np.einsum("nz,zy,ny->n", difference, precision, difference))
+    return np.sqrt(np.maximum(np.einsum("nz,zy,ny->n", difference, precision, difference), 0))
 
 
 def negative_elbo(vae, x, sigma2, noise):
     """VAE.loss for each image alone, averaged over L samples of its code: a bound on -log p(x), in nats.  (N,)
 
     noise: (L, Z) from N(0, 1), the same for each image, so that an image's score is its own alone.
-    Kingma and Welling, arXiv 1312.6114, equation 3; averaged over samples as by An and Cho (see error()).
-    Weakness: smooth pictures are likely, strange or not: Nalisnick et al., arXiv 1810.09136; Serra et al.,
-    arXiv 1909.11480.
+    Kingma and Welling, arXiv 1312.6114, equation 3; the average is An and Cho's, "Variational autoencoder based anomaly
+    detection using reconstruction probability", 2015.
+    Weakness: smooth images are likely, strange or not (Nalisnick et al., arXiv 1810.09136; Serra et al., 1909.11480).
     """
     mu, logvar = vae.encode(x)  # (N, Z) each
     kl = np.array([kl_divergence(mu[[i]], logvar[[i]])[0] for i in range(len(x))], np.float64)  # (N,)

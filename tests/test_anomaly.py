@@ -19,6 +19,7 @@ from autoencoders.anomaly import (
     unexplained,
 )
 from autoencoders.images import to_features
+from nnlite import use_backend
 
 D = 3 * 64 * 64
 
@@ -109,6 +110,15 @@ def test_a_score_is_that_of_the_image_alone(images, detectors, order):
         alone, among = detector.scores(ImageSet(images[69:])), detector.scores(ImageSet(images[order]))
         for name, scores in among.items():
             assert np.allclose(scores[np.array(order) == 69], alone[name], rtol=1e-5), name
+
+
+def test_with_numba_a_score_is_that_of_the_image_alone_to_the_bit(images, detectors):
+    with use_backend("numba"):
+        for detector in detectors:
+            scores, reversed_ = detector.scores(ImageSet(images)), detector.scores(ImageSet(images[::-1]))
+            for i in (0, 30, 63, 69):
+                alone = detector.scores(ImageSet(images[[i]]))
+                assert all(alone[name] == each[i] == reversed_[name][::-1][i] for name, each in scores.items())
 
 
 def test_of_equal_images_whatever_is_different_is_strange(images):
