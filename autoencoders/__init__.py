@@ -1,6 +1,6 @@
 """Autoencoders of 64x64 colour images, built on nnlite."""
 
-from autoencoders.anomaly import Detector, VAEDetector, auc, roc_curve
+from autoencoders.anomaly import Detector, VAEDetector, auc, auc_error, roc_curve
 from autoencoders.checkpoint import Checkpoint, CheckpointError, Interrupted
 from autoencoders.edits import scale_code
 from autoencoders.faces import make_faces
@@ -21,6 +21,7 @@ __all__ = [
     "Interrupted",
     "VAEDetector",
     "auc",
+    "auc_error",
     "code_use",
     "gaussian_noise",
     "load_images",

@@ -48,7 +48,7 @@ to its right, background_slope from brighter below to brighter above."""
 def make_faces(count, rng, *, eyes=EYE_LEVEL, mouth=MOUTH_LEVEL):
     """Paint `count` faces from the Generator `rng`.
 
-    eyes, mouth: how far below the centre they are painted, in half pictures; 2 is outside of the picture.
+    eyes, mouth: how far below the centre they are painted, in half pictures; 2 is outside of it. Brows go with eyes.
     Returns (images, factors): images (count, 64, 64, 3) uint8; factors a dict of (count,) float arrays, each drawn
     evenly from its range in RANGES. FACTORS says what they are.
     """

@@ -6,11 +6,11 @@ Images are uint8 (N, 64, 64, 3); those that are given stay as they are.
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from autoencoders.faces import make_faces
+from autoencoders.faces import EYE_LEVEL, MOUTH_LEVEL, SIZE, make_faces
 
-SIZE = 64
 SHAPES = 5  # in a picture of smooth shapes
 BLUR = 3  # pixels
+OUTSIDE = 2.0  # half pictures below the centre
 
 
 def upside_down(images, rng):
@@ -39,7 +39,7 @@ def stripe(images, rng):
 
 
 def smooth_shapes(images, rng):
-    """Blurred ellipses in place of the image, of colours that are in it, with any share of their contrast."""
+    """Blurred ellipses in place of the image, of colours that are in it, faded by any share."""
     pictures = []
     for image in images:
         colours = rng.permutation(image.reshape(-1, 3))[: SHAPES + 1].tolist()
@@ -65,6 +65,6 @@ FAULTS = {
     "smooth shapes": smooth_shapes,
 }
 FAULTS_OF_FACES = {
-    "no eyes": lambda count, rng: make_faces(count, rng, eyes=2)[0],
-    "mouth and eyes exchanged": lambda count, rng: make_faces(count, rng, eyes=0.47, mouth=0)[0],
+    "no eyes": lambda count, rng: make_faces(count, rng, eyes=OUTSIDE)[0],
+    "mouth and eyes exchanged": lambda count, rng: make_faces(count, rng, eyes=MOUTH_LEVEL, mouth=EYE_LEVEL)[0],
 }

@@ -80,9 +80,16 @@ def learning_curve_figure(history, baselines):
     return axis.figure
 
 
-def picture_rows_figure(title, rows):
-    """Rows {name: pictures} under one another, each named to its left; N may differ."""
-    return _picture_grid(title, rows.items(), zoom=2, left=190)[0, 0].figure
+def picture_rows_figure(title, rows, captions=()):
+    """Rows {name: pictures} under one another, each named to its left; N may differ.
+
+    captions: {name: a text of two lines for each picture} of some of the rows.
+    """
+    axes = _picture_grid(title, rows.items(), zoom=2, left=190, foot=2 * LINE if captions else 0)
+    for name, axes_of_row in zip(rows, axes):
+        for axis, text in zip(axes_of_row, captions[name] if name in captions else ()):
+            axis.set_xlabel(text, fontsize=8, labelpad=2)
+    return axes[0, 0].figure
 
 
 def curves_figure(title, label, values, curves):
@@ -101,12 +108,17 @@ def curves_figure(title, label, values, curves):
 
 
 def histograms_figure(panels):
-    """Each score of normal and of strange images, {name: (normal (N,), strange (S,))}, three panels in a row."""
-    figure = _figure(12, 3.4 * -(-len(panels) // 3))
-    for axis, (name, sets) in zip(figure.subplots(-(-len(panels) // 3), 3).flat, panels.items()):
-        both = np.concatenate(sets)
-        finite = both[np.isfinite(both)] if np.isfinite(both).any() else np.zeros(1)
-        bins = np.linspace(finite.min(), np.quantile(finite, 0.98), 41)
+    """Each score of normal and of strange images, {name: (normal (N,), strange (S,))}, three panels in a row.
+
+    The axis ends where 95% of the normal images are in a third of it, so that these can be seen.
+    """
+    rows = -(-len(panels) // 3)
+    figure = _figure(12, 3.4 * rows)
+    for axis, (name, sets) in zip(figure.subplots(rows, 3).flat, panels.items()):
+        finite = [each[np.isfinite(each)] for each in map(np.asarray, sets)]
+        low = min(map(np.min, filter(len, finite)), default=0.0)
+        usual = np.quantile(finite[0], 0.95) if len(finite[0]) else low
+        bins = np.linspace(low, low + (3 * (usual - low) or 1), 31)
         for label, scores in zip(("normal", "strange"), sets):
             shares = np.full(len(scores), 1 / len(scores))
             axis.hist(np.minimum(scores, bins[-1]), bins, weights=shares, alpha=0.6, label=label)

@@ -121,6 +121,12 @@ class ImageSet:
         return ImageSet(self._array, self.name, self.rows[indices], self.origin)
 
 
+def require_images(where, name, given):
+    """Raise TypeError, naming both, unless `given` is like an ImageSet."""
+    if not (hasattr(given, "batches") and hasattr(given, "subset")):
+        raise TypeError(f"{where}: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
+
+
 def read_picture(path):
     """The picture in a file as uint8 (64, 64, 3), as load_images reads those of a folder; raises what Pillow does."""
     with open(path, "rb") as file:

@@ -15,13 +15,15 @@ class PCA:
     """encoder: (N, D) -> (N, Z), decoder: (N, Z) -> (N, D), as those of an FCNAutoencoder; called, it does both."""
 
     def __init__(self, features, components):
-        """Fitted on `features`, (N, D), N larger than `components`.
+        """Fitted on `features`, (N, D), of which there are more than `components`.
 
-        The components are the leading eigenvectors of X^T X, X being the centred images. To multiply some vectors by
-        X^T X turns all of them towards these, the farther the larger their eigenvalues; so the plane of some more than
-        are wanted, here of the first images, is turned and made orthonormal again, a dozen times (Halko, Martinsson and
-        Tropp, arXiv 0909.4061, algorithm 4.4). What they leave of X then differs from the least by less than 1 in 1000.
+        The components are the leading eigenvectors of X^T X, X being the centred images. To multiply a vector by X^T X
+        turns it towards them. So a few more vectors than are wanted, at first images, are multiplied and made
+        orthonormal again, eight times: Halko, Martinsson and Tropp, arXiv 0909.4061, algorithm 4.4. What is then left
+        of images, whose eigenvalues fall fast, exceeds the least by less than 1 in 10,000.
         """
+        if not components < len(features):
+            raise ValueError(f"PCA: found {len(features)} images, wanted more than the {components} components")
         self.mean = features.mean(axis=0)  # (D,)
         X = features - self.mean  # (N, D)
         plane = X[: components + MORE].T  # (D, K)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from autoencoders.images import require_images
 from autoencoders.progress import progress_bar
 from autoencoders.vae import VAE
 from nnlite import Adam, Linear, mse_loss
@@ -58,8 +59,7 @@ def train(
     the next loss, at the end of the epoch or before the next save, whichever comes first.
     """
     for name, given in (("images", images), ("validation", images if validation is None else validation)):
-        if not (hasattr(given, "batches") and hasattr(given, "subset")):
-            raise TypeError(f"train: {name} is of type {type(given).__name__}, wanted an ImageSet, as of load_images()")
+        require_images("train", name, given)
     generator("train", rng)
     require_numbers("train", 1, whole=True, epochs=epochs, batch_size=batch_size)
     require_numbers("train", 0, beta=beta, beta_warmup=beta_warmup, sigma2=0 if sigma2 is None else sigma2)
@@ -192,7 +192,7 @@ class TrainingState:
                 arrays[f"the input of {name}"] = layer._cache
         found = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
         if failed:
-            reason = found or "a sum or an exponential that overflows"
+            reason = found or "a sum that overflows"
             raise FloatingPointError(f"{self.position()}: {failed} is not finite, because of {reason}")
         if found:
             raise FloatingPointError(f"{self.position()}: {found} is not finite")

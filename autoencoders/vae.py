@@ -14,7 +14,7 @@ import numpy as np
 from nnlite import Layer, Linear, ReLU, Sequential, Tanh, kl_divergence, mse_loss
 from nnlite.arguments import require_numbers
 
-MAX_LOGVAR = 2.0  # sigma 2.7, while the prior's is 1
+MAX_LOGVAR = 2.0  # a sigma of e: no image is told by a posterior so much wider than the prior, whose sigma is 1
 ACTIVE = 0.01  # variance of mu over images above which an element is in use: Burda et al., arXiv 1509.00519
 
 
@@ -25,8 +25,8 @@ class VAE(Layer):
     the mean and the logarithm of the variance of every element of the code; decoder: (N, latent_features) ->
     (N, in_features), ended by a Tanh.
 
-    A logvar above MAX_LOGVAR is replaced by that. For an image unlike all others, a Linear may return 60, and the
-    gradient of the KL, exp(60), would then end the training.
+    A logvar above MAX_LOGVAR is replaced by that: a Linear is not bounded, and for one image unlike all others it can
+    return 60, whose KL, of exp(60), would overflow and end the training.
 
     loss is what backward belongs to: forward reconstructs without noise, to look at, and has no backward.
     """

@@ -10,37 +10,39 @@ from autoencoders import anomaly
 from autoencoders.anomaly import DEFAULT, ERROR, WEIGHTED_ERROR, Detector, VAEDetector, auc, auc_error, roc_curve
 from autoencoders.faces import make_faces
 from autoencoders.faults import FAULTS, FAULTS_OF_FACES
-from autoencoders.figures import histograms_figure, roc_figure
-from autoencoders.images import ImageSet, to_features
+from autoencoders.figures import histograms_figure, picture_rows_figure, roc_figure
+from autoencoders.images import ImageSet, to_features, to_pixels
 from autoencoders.pca import PCA
 from demos import settings
-from demos.output import SHOWN, Picture, Table, plus_minus, save_figure, save_results, save_rows, save_text
+from demos.output import SHOWN, Picture, Table, plus_minus, save_figure, save_results, save_text
+from demos.settings import say
 from demos.trained import trained
 
-MODEL, NORMAL = "autoencoder", "normal"  # the model that is looked at more closely; the kind of what belongs
-USUAL = 4000  # training images on which it is measured what is usual
+MODEL, NORMAL, STRANGE = "autoencoder", "normal", "strange"  # MODEL is the one that is looked at more closely
+USUAL = 4000  # training images on which it is measured what is usual: more hardly change it
 PLANTED = 100  # images of each kind of fault
 SAMPLES = 8  # codes drawn for a negative ELBO
 FOUND = 0.6  # the AUC below which a kind is called not found
+ENOUGH = 10  # images of either kind, for a standard error
 MEANING = {
-    ERROR: "mean squared error of the reconstruction",
-    WEIGHTED_ERROR: "the same, each square divided by its mean over training images",
-    anomaly.UNEXPLAINED: "the error, as a share of that of a picture of the image's mean colour",
-    DEFAULT: "the same of weighted errors: the default",
-    anomaly.CODE_DISTANCE: "Mahalanobis distance of the code from those of training images",
-    anomaly.NEGATIVE_ELBO: "the VAE's loss for the image alone, averaged over samples of the code",
+    ERROR: "mean of (x - x_hat)^2 over the values x of an image and x_hat of its reconstruction",
+    WEIGHTED_ERROR: "mean of (x - x_hat)^2 / u, where u is the mean of (x - x_hat)^2 over training images",
+    anomaly.UNEXPLAINED: "the error divided by that of a flat picture, of the image's mean colour",
+    DEFAULT: "the weighted error divided by that of the flat picture; the default",
+    anomaly.CODE_DISTANCE: "Mahalanobis distance of the code, in standard deviations of the codes of training images",
+    anomaly.NEGATIVE_ELBO: "of the VAE alone: its loss for the image, averaged over samples of the code",
 }
 
 
 def main(argv=None):
-    settings.start("python -m demos.anomaly", __doc__, argv, run, hidden=["--element"])
+    settings.start("python -m demos.anomaly", __doc__, argv, run, hidden=("--element",))
 
 
 def run(options, training_set, validation_set):
     fcn, _ = trained("fcn", options, training_set, validation_set)
     dae, _ = trained("dae", options, training_set, validation_set)
     vae, history = trained("vae", options, training_set, validation_set)
-    rng = np.random.default_rng((options.seed, 5))
+    rng = np.random.default_rng((options.seed, 5))  # a stream of its own
     normal, strange, kinds = _sets(options, validation_set, rng)
     usual = training_set.subset(np.arange(min(USUAL, len(training_set))))
     Z = vae.decoder[0].weight.data.shape[1]
@@ -52,7 +54,7 @@ def run(options, training_set, validation_set):
         "PCA": Detector(pca.encoder, pca.decoder, usual),
         "mean image": Detector(lambda x: x[:, :0], lambda z: np.tile(pca.mean, (len(z), 1)), usual),  # without a code
     }
-    kinds = np.append(np.full(len(normal), NORMAL), kinds)  # (N,): the normal images, and after them the strange ones
+    kinds = np.append(np.full(len(normal), NORMAL), kinds)  # (N,): the normal images, then the strange ones
     scores = {}  # {model: {score: (N,)}}
     for name, detector in detectors.items():
         of_normal, of_strange = detector.scores(normal), detector.scores(strange)
@@ -68,19 +70,19 @@ def run(options, training_set, validation_set):
     results |= measured(scores, kinds, contrast)
     _save_figures(options, fcn, normal, strange, scores, kinds)
     if options.score is not None:
-        _save_scores(options, detectors[MODEL])
+        _save_scores(options, detectors[MODEL], results["threshold"])
     save_results(options, "anomaly", "Finding what does not belong", results, parts(results))
 
 
 def _sets(options, validation_set, rng):
     """(ImageSet of normal images, ImageSet of S strange ones, the kind (S,) of each of these)."""
     if options.anomalies is not None:
-        return validation_set, options.anomalies, np.full(len(options.anomalies), "strange")
+        return validation_set, options.anomalies, np.full(len(options.anomalies), STRANGE)
     if options.data is None and options.validation is None:
         normal = validation_set
         planted = {kind: fault(make_faces(PLANTED, rng)[0], rng) for kind, fault in FAULTS.items()}
         planted |= {kind: paint(PLANTED, rng) for kind, paint in FAULTS_OF_FACES.items()}
-    else:  # no image is in both sets
+    else:  # every other image stays normal, and of the rest every kind of fault gets its own
         normal = validation_set.subset(np.arange(0, len(validation_set), 2))
         others = validation_set[1 : 2 * PLANTED * len(FAULTS) : 2]
         shares = {kind: others[k :: len(FAULTS)] for k, kind in enumerate(FAULTS) if k < len(others)}
@@ -97,74 +99,105 @@ def measured(scores, kinds, contrast):
 
     def areas(rows):
         """{model: {score: [AUC, standard error]}} of some of the images."""
-        labels = is_strange[rows]
         return {
-            model: {name: [auc(labels, each[rows]), auc_error(labels, each[rows])] for name, each in of.items()}
+            model: {name: _area(is_strange[rows], each[rows]) for name, each in of.items()}
             for model, of in scores.items()
         }
 
-    def beside_normal(values, kind):
-        return float(np.median(values[kinds == kind]) / np.median(values[~is_strange]))
-
-    high = contrast[~is_strange] > np.median(contrast[~is_strange])
-    by_contrast = {ERROR: error[~is_strange], DEFAULT: default[~is_strange]} if high.any() else {}
+    by_contrast = {}
+    for name, some in ((NORMAL, ~is_strange), (STRANGE, is_strange)):
+        high = contrast[some] > np.median(contrast[some])
+        if min(high.sum(), (~high).sum()) >= ENOUGH:
+            by_contrast[name] = {ERROR: _area(high, error[some]), DEFAULT: _area(high, default[some])}
+    beside = {}  # where normal images have any contrast
+    if np.median(contrast[~is_strange]) > 0:
+        for kind in strange_kinds:
+            medians = [[np.median(each[of]) for of in (kinds == kind, ~is_strange)] for each in (weighted, contrast)]
+            beside[kind] = [float(strange / normal) for strange, normal in medians]
     return {
         "images": {kind: int(np.sum(kinds == kind)) for kind in (NORMAL, *strange_kinds)},
         "auc": areas(np.arange(len(kinds))),
         "auc by kind": {kind: areas(~is_strange | (kinds == kind)) for kind in strange_kinds},
-        "gain": [auc(is_strange, default) - auc(is_strange, error), auc_error(is_strange, default, error)],
-        "auc of high contrast": {name: [auc(high, each), auc_error(high, each)] for name, each in by_contrast.items()},
-        "beside normal": {kind: [beside_normal(each, kind) for each in (weighted, contrast)] for kind in strange_kinds},
+        "gain": _area(is_strange, default, error),
+        "auc of high contrast": by_contrast,
+        "beside normal": beside,
+        "threshold": _finite(np.quantile(default[~is_strange], 0.95, method="lower")),
+        "strangest normal": [_finite(each) for each in np.sort(default[~is_strange])[::-1][:SHOWN]],
+        "most normal strange": [_finite(each) for each in np.sort(default[is_strange])[:SHOWN]],
     }
+
+
+def _finite(value):
+    return float(value) if np.isfinite(value) else None  # JSON has no infinity
+
+
+def _area(labels, scores, other=None):
+    """[AUC, its standard error], or of what it exceeds that of other scores by; of too few images without an error."""
+    area = auc(labels, scores) - (0 if other is None else auc(labels, other))
+    enough = min(np.sum(labels), np.sum(~labels)) >= ENOUGH
+    return [area, auc_error(labels, scores, other) if enough else None]
 
 
 def _save_figures(options, model, normal, strange, scores, kinds):
     is_strange = kinds != NORMAL
-    of_model = scores["VAE"] | scores[MODEL]  # {score: (N,)}
-    panels = {name: (of_model[name][~is_strange], of_model[name][is_strange]) for name in MEANING}
+    negative_elbo = {f"{anomaly.NEGATIVE_ELBO}, VAE": scores["VAE"][anomaly.NEGATIVE_ELBO]}
+    of_model = scores[MODEL] | negative_elbo  # {score: (N,)}
+    panels = {name: (each[~is_strange], each[is_strange]) for name, each in of_model.items()}
     save_figure(options, "anomaly_histograms.png", histograms_figure(panels))
     curves = {
-        f"the scores of the {MODEL}": of_model,
+        f"each score of the {MODEL}": of_model,
         f"the score “{DEFAULT}” of each model": {name: of[DEFAULT] for name, of in scores.items()},
     }
     rates = {
         title: {name: roc_curve(is_strange, each)[:2] for name, each in of.items()} for title, of in curves.items()
     }
     save_figure(options, "anomaly_roc.png", roc_figure(rates))
-    order = np.argsort(scores[MODEL][DEFAULT], kind="stable")
-    false_alarms = to_features(normal[order[~is_strange[order]][::-1][:SHOWN]])  # (n, D)
-    missed = to_features(strange[order[is_strange[order]][:SHOWN] - len(normal)])
-    rows = {
-        "strangest\nnormal images": false_alarms,
-        "their\nreconstructions": model(false_alarms),
-        "most normal\nstrange images": missed,
-        "reconstructions\nof these": model(missed),
-    }
-    title = f"Where the score “{DEFAULT}” of the {MODEL} is most mistaken"
-    save_rows(options, "anomaly_mistakes.png", title, rows)
+    default = scores[MODEL][DEFAULT]
+    order = np.argsort(default, kind="stable")  # (N,), the most normal first
+    false_alarms, missed = order[~is_strange[order]][::-1][:SHOWN], order[is_strange[order]][:SHOWN]
+    pictures, captions = {}, {}
+    for name, images, found in (
+        ("strangest\nnormal images", normal[false_alarms], false_alarms),
+        ("most normal\nstrange images", strange[missed - len(normal)], missed),
+    ):
+        captions[name] = [f"{kinds[i]}\n{default[i]:.2f}" for i in found]
+        pictures[name], pictures[f"{name.split()[-2]} images,\nreconstructed"] = (
+            images,
+            to_pixels(model(to_features(images))),
+        )
+    title = f"Where the score “{DEFAULT}” of the {MODEL} is most mistaken:\nunder each image its kind and score"
+    save_figure(options, "anomaly_mistakes.png", picture_rows_figure(title, pictures, captions))
 
 
-def _save_scores(options, detector):
+def _save_scores(options, detector, threshold):
+    scores = detector.scores(options.score)[DEFAULT]
+    names = (options.score.describe(i)[0] for i in range(len(scores)))  # of a file, or "image" and a number
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["ID", "score"])
-    names = (options.score.describe(i)[0] for i in range(len(options.score)))  # of a file, or "image" and a number
-    ids = (re.sub(r"^image (\d+)$", r"\1", name) for name in names)
-    writer.writerows((id_, f"{score:.9g}") for id_, score in zip(ids, detector.scores(options.score)[DEFAULT]))
+    writer.writerows((re.sub(r"^image (\d+)$", r"\1", name), f"{score:.9g}") for name, score in zip(names, scores))
     save_text(options, "scores.csv", table.getvalue())
+    say(options, f"          the score “{DEFAULT}” of the {MODEL}, {len(scores)} images")
+    if threshold is not None:
+        above = np.count_nonzero(scores > threshold)
+        say(options, f"          {above} of them above {threshold:.3f}, as 5 in a hundred normal images are")
+    if flat := np.count_nonzero(np.isinf(scores)):
+        say(options, f"          {flat} without any contrast: their score is infinite")
 
 
 def parts(results):
     areas, by_kind = results["auc"], results["auc by kind"]
     count = {kind: f"{number:,}" for kind, number in results["images"].items()}
     normal = count.pop(NORMAL)
-    origin = "with faults planted in them" if results["planted"] else "of --anomalies"
+    origin = "other images, in which faults are planted" if results["planted"] else "those of --anomalies"
     strange = ", ".join(f"{number} {kind}" for kind, number in count.items())
     said = [
-        f"Normal are {normal} validation images; strange are images {origin}: {strange}. What is usual was measured on"
-        f" {results['usual']:,} training images; PCA has {results['components']} components. An AUC is the share of"
-        " pairs, a strange and a normal image, in which the strange one scores higher; a half is chance.",
+        f"Normal are {normal} validation images, strange are {origin}: {strange}. What is usual was measured on"
+        f" {results['usual']:,} training images; PCA has {results['components']} components. Of every score, higher is"
+        " stranger:",
         [f"{name}: {meaning}" for name, meaning in MEANING.items()],
+        "AUC: in this share of pairs, a strange and a normal image, the strange one scores higher; a half is chance,"
+        " below it the strange images look the more normal ones. ± is a standard error; two are measurable.",
         Table(["AUC", *MEANING], [[name, *_cells(of)] for name, of in areas.items()]),
         _gain(results),
         Picture("anomaly_roc.png", "ROC curves: the share of strange images found, over that of false alarms"),
@@ -173,12 +206,12 @@ def parts(results):
     if results["planted"]:
         rows = [[kind, *_cells(of["VAE"] | of[MODEL])] for kind, of in by_kind.items()]
         said += [f"By kind of fault, the scores of the {MODEL}, and the negative ELBO of the VAE:"]
-        said += [Table(["AUC", *MEANING], rows)]
+        said += [Table(["AUC", *MEANING], rows), _missed(results)]
     return [
         *said,
-        _missed(results),
-        *_contrast(results),
+        *(_contrast(results, name) for name in results["auc of high contrast"]),
         Picture("anomaly_mistakes.png", "The strangest normal images and the most normal strange ones"),
+        *_threshold(results),
     ]
 
 
@@ -190,16 +223,18 @@ def _gain(results):
     areas, (gain, error) = results["auc"], results["gain"]
     verdict = _verdict(gain, error, "more than", "less than", "neither measurably more nor less than")
     one, two = (plus_minus(areas[MODEL][name], ".3f", ".3f") for name in (DEFAULT, ERROR))
-    area, best, model = max((of[name][0], name, model) for model, of in areas.items() for name in of)
+    cells = {f"{name}, {model}": area for model, of in areas.items() for name, (area, _) in of.items()}
+    best = [cell for cell, area in cells.items() if area == max(cells.values())]
+    where = "; ".join(best) if len(best) < 3 else f"{len(best)} times"
     return (
         f"The default score finds {verdict} the plain error: AUC {one} against {two}, a difference of"
-        f" {plus_minus(results['gain'], '+.3f', '.3f')}. The largest in the table, {area:.3f}, is that of the {best} by"
-        f" the {model}; the best of so many is also a little lucky."
+        f" {plus_minus(results['gain'], '+.3f', '.3f')}. The largest in the table, {max(cells.values()):.3f}"
+        f" ({where}), is also a little lucky, as the best of many."
     )
 
 
 def _verdict(difference, error, more, less, neither):
-    """What is said of a difference: it is none within two standard errors, and of one image there is no error."""
+    """What is said of a difference: within two standard errors it is none, and of one image there is no error."""
     if error is None or abs(difference) <= 2 * error:
         return neither
     return more if difference > 0 else less
@@ -207,33 +242,48 @@ def _verdict(difference, error, more, less, neither):
 
 def _missed(results):
     by_default = {kind: of[MODEL][DEFAULT][0] for kind, of in results["auc by kind"].items()}
-    missed = [kind for kind, area in by_default.items() if area < results["found from"]]
-    if not missed:
-        hardest = min(by_default, key=by_default.get)
-        return f"The default score finds every kind: the AUC of the hardest, {hardest}, is {by_default[hardest]:.3f}."
-    beside = {kind: "weighted error {:.2f}, contrast {:.2f}".format(*results["beside normal"][kind]) for kind in missed}
-    listed = "; ".join(f"{kind}, AUC {by_default[kind]:.3f}: {beside[kind]}" for kind in missed)
+    said = []
+    for kind, area in by_default.items():
+        if area < results["found from"]:
+            why = ""
+            if kind in results["beside normal"]:
+                error, contrast = results["beside normal"][kind]
+                reason = "its contrast excuses its error" if min(error, contrast) > 1 else "it is reconstructed as well"
+                why = (
+                    f", for {reason} (weighted error {error:.2f}, contrast {contrast:.2f} times those of normal images)"
+                )
+            said.append(f"{kind}, AUC {area:.3f}{why}")
+    if said:
+        return f"Not found by the default score, with an AUC below {results['found from']}: {'; '.join(said)}."
+    hardest = min(by_default, key=by_default.get)
     return (
-        f"Not found by the default score, with an AUC below {results['found from']}; medians, as multiples of those of"
-        f" normal images: {listed}. The model reconstructs what is missed as well as what it knows, or its contrast"
-        " excuses the error."
+        f"The default score finds every kind, with an AUC of {results['found from']} or more; that of the hardest,"
+        f" {hardest}, is {by_default[hardest]:.3f}."
     )
 
 
-def _contrast(results):
-    if not results["auc of high contrast"]:
+def _contrast(results, kind):
+    """Whether the plain and the default score depend on contrast, and what follows for normal or strange images."""
+    if kind == NORMAL:
+        rises, falls = (f": {those} images are the first to be called strange" for those in ("busy", "smooth"))
+    else:
+        rises, falls = (f": {those} images are the first to be missed" for those in ("smooth", "busy"))
+    said = []
+    for name, (area, error) in zip(("plain error", "default score"), results["auc of high contrast"][kind].values()):
+        readings = (
+            f"rises with contrast{rises}",
+            f"falls with contrast{falls}",
+            "does not measurably depend on contrast",
+        )
+        verdict = _verdict(area - 0.5, error, *readings)
+        said.append(f"In {area:.0%} of such pairs the first has the higher {name}, which {verdict}.")
+    return f"Take two {kind} images, the first of more contrast than half of them, the second of less. {' '.join(said)}"
+
+
+def _threshold(results):
+    if results["threshold"] is None:
         return []
-    (plain, plain_error), (default, default_error) = results["auc of high contrast"].values()
-    readings = "rises with contrast", "falls with contrast", "has measurably nothing to do with contrast"
-    lesson = (
-        " Smooth strange images tend to pass it, and busy normal ones to fail." if plain - 0.5 > 2 * plain_error else ""
-    )
-    return [
-        f"Contrast alone: of a normal image with more of it than half of them and one with less, the former has the"
-        f" higher plain error in {plain:.0%} of pairs; the plain error {_verdict(plain - 0.5, plain_error, *readings)}."
-        f"{lesson} It has the higher default score in {default:.0%}; this score"
-        f" {_verdict(default - 0.5, default_error, *readings)}."
-    ]
+    return [f"Five in a hundred normal images have a default score above {results['threshold']:.3f}."]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from demos.window import DPI, SIZE, Window
 RANGED = 1000  # images whose codes the sliders reach
 LARGEST = 1000  # no element is scaled further: the decoder's tanh is saturated by then, and float32 far from its end
 PICTURE = ("--picture", FLAG, "open no window: save a picture of it, one element of the code times 5, as explore.png")
-UNUSED = ("--element", "--checkpoint-every", "--resume")
+UNUSED = ("--element", "--checkpoint-every", "--resume", *settings.OF_ANOMALY)
 
 
 def main(argv=None):

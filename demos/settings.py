@@ -56,8 +56,8 @@ _OF_TRAINING = (
     ("--batch-size", COUNT | {"default": 64}, "images in a step (default: %(default)s)"),
     ("--images", COUNT, f"how many to use (default: all there are, or {EMBEDDED_COUNT} faces)"),
     ("--element", _ELEMENT, "element to scale beside element 0 (default: that which changes the picture most)"),
-    ("--anomalies", _PATH, "images that do not belong, as for --data (default: images in which faults are planted)"),
-    ("--score", _PATH, "images, as for --data, to score in scores.csv, of which higher is stranger"),
+    ("--anomalies", _PATH, "images known not to belong, as for --data (default: images in which faults are planted)"),
+    ("--score", _PATH, "images, as for --data, whose scores go into scores.csv: the more, the stranger"),
     ("--checkpoint-every", _SECONDS, "time between two saves of a training's state (default: %(default)s)"),
     ("--resume", FLAG, "go on with a training that was interrupted in --out, or finished with fewer --epochs"),
     ("--quick", FLAG, f"a first look: {QUICK_EPOCHS} epochs, at most {QUICK_IMAGES} images, unless said otherwise"),
@@ -175,8 +175,9 @@ def _open_images(options):
         if images is not None:
             say(options, f"{heading:10}{images.name}: {len(images)}")
             tell_origin(options, images)
-    if shared := validation.shared_with(training):
-        say(options, f"          {shared} of the images to validate on are also trained on")
+    for images, use in ((validation, "validate on"), (options.anomalies, "call strange"), (options.score, "score")):
+        if images is not None and (shared := images.shared_with(training)):
+            say(options, f"          {shared} of the images to {use} are also trained on")
     steps = math.ceil(len(training) / options.batch_size)
     epochs = f"epochs: {options.epochs}, of {steps} steps; batch size {options.batch_size}; seed {options.seed}"
     say(options, f"training  {epochs}\nbackend   {options.backend}\noutput    {options.out}\n")

@@ -72,6 +72,17 @@ def test_an_image_without_contrast_is_as_strange_as_can_be_unless_it_is_met_exac
     assert np.array_equal(unexplained(np.repeat(x, 2, axis=0), np.concatenate([x, x + 0.1])), [0, np.inf])
 
 
+def test_what_usually_varies_more_counts_for_less_in_both_errors_of_the_share(rng):
+    x, x_hat, usual = rng.uniform(-1, 1, D), rng.uniform(-1, 1, D), rng.uniform(0.1, 1, D)
+    wanted = np.sum((x - x_hat) ** 2 / usual) / np.sum((x - flat(x[None])[0]) ** 2 / usual)
+    assert unexplained(x[None], x_hat[None], usual) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_contrast_is_a_standard_deviation():
+    x = np.tile([1.0, -1.0], D // 2)[None]
+    assert contrast(x) == pytest.approx(1) and contrast(0.5 * x) == pytest.approx(0.5)
+
+
 def test_the_distance_of_codes_is_counted_in_standard_deviations():
     z, precision = np.array([[1.0, 2.0], [3.0, 2.0], [1.0, 7.0]]), np.diag([1 / 4, 1 / 25])
     assert np.allclose(mahalanobis(z, np.array([1.0, 2.0]), precision), [0, 1, 1])
@@ -89,10 +100,31 @@ def test_the_negative_elbo_is_the_loss_of_each_image_averaged_over_samples(rng):
     assert np.allclose(negative_elbo(vae, x, 0.3, noise), expected, rtol=1e-12)
 
 
+def test_each_score_of_a_detector_is_that_of_its_name(images, detectors):
+    detector, x, training = detectors[0], to_features(images[65:]), to_features(images[:65])
+    z, x_hat = detector.encode(x), detector.decode(detector.encode(x))
+    codes = detector.encode(training).astype(np.float64)
+    usual = np.mean((training - detector.decode(detector.encode(training))) ** 2, axis=0) + (2 / 255) ** 2 / 12
+    from_mean = z - codes.mean(axis=0)
+    wanted = {
+        "error": np.mean((x - x_hat) ** 2, axis=1),
+        "weighted error": np.mean((x - x_hat) ** 2 / usual, axis=1),
+        "unexplained": np.sum((x - x_hat) ** 2, axis=1) / np.sum((x - flat(x)) ** 2, axis=1),
+        "weighted unexplained": np.sum((x - x_hat) ** 2 / usual, axis=1) / np.sum((x - flat(x)) ** 2 / usual, axis=1),
+        "code distance": np.sqrt([each @ np.linalg.inv(np.cov(codes.T, bias=True)) @ each for each in from_mean]),
+    }
+    scores = detector.scores(ImageSet(images[65:]))
+    assert scores.keys() == wanted.keys()
+    for name, each in wanted.items():
+        assert np.allclose(scores[name], each, rtol=1e-4), name
+        others = [other for other in wanted if other != name]
+        assert all(not np.allclose(each, wanted[other], rtol=1e-3) for other in others)  # or they could be confused
+
+
 def test_the_weights_of_a_detector_are_the_mean_squares_of_residuals(images):
     training = ImageSet(images[:65])
     detector = Detector(lambda x: x[:, :0], lambda z: np.zeros((len(z), D), np.float32), training)
-    assert np.allclose(detector.variance, np.mean(to_features(images[:65]) ** 2, axis=0) + anomaly.ROUNDING, rtol=1e-6)
+    assert np.allclose(detector.usual, np.mean(to_features(images[:65]) ** 2, axis=0) + anomaly.ROUNDING, rtol=1e-6)
     assert CODE_DISTANCE not in detector.scores(training)
 
 
@@ -104,7 +136,7 @@ def test_the_scores_of_a_vae_are_those_of_its_mean_code_and_the_negative_elbo(im
     assert np.allclose(scores[NEGATIVE_ELBO], negative_elbo(detector.vae, x, 0.1, detector.noise), rtol=1e-5)
 
 
-@pytest.mark.parametrize("order", [[69], [69, 3], list(range(70))[::-1], [69] * 66])
+@pytest.mark.parametrize("order", [[69], [69, 3], list(range(70))[::-1], [69] * 66])  # more than a batch
 def test_a_score_is_that_of_the_image_alone(images, detectors, order):
     for detector in detectors:
         alone, among = detector.scores(ImageSet(images[69:])), detector.scores(ImageSet(images[order]))
@@ -130,11 +162,18 @@ def test_of_equal_images_whatever_is_different_is_strange(images):
     assert np.allclose(single[DEFAULT], scores[DEFAULT], rtol=1e-5) and (single[CODE_DISTANCE] == 0).all()
 
 
+@pytest.mark.parametrize("count", [2, 64, 65, 130])
+def test_codes_that_do_not_vary_have_no_distance(images, count):
+    model = FCNAutoencoder(hidden_features=8, latent_features=4, rng=np.random.default_rng(0))
+    detector = Detector(model.encoder, model.decoder, ImageSet(images[[0] * count]))
+    assert (detector.scores(ImageSet(images[:2]))[CODE_DISTANCE] == 0).all()
+
+
 def test_an_image_that_holds_a_nan_scores_nan_and_the_others_their_own(images, detectors):
     x = to_features(images[:3])
     x[1, 5] = np.nan
     for detector in detectors:
-        whole, scores = detector.score(to_features(images[:3])), detector.score(x)
+        whole, scores = detector.score_features(to_features(images[:3])), detector.score_features(x)
         for name, each in scores.items():
             assert np.isnan(each[1]) and np.allclose(each[[0, 2]], whole[name][[0, 2]], rtol=1e-6), name
 
@@ -186,8 +225,25 @@ def test_the_standard_error_is_how_far_the_auc_scatters(rng):
     assert np.allclose(np.sqrt(errors), [areas[:, 0].std(), (areas[:, 0] - areas[:, 1]).std()], rtol=0.06)
 
 
+def test_the_standard_error_is_delongs():
+    for labels, scores in sets_of_scores():
+        pairs = np.array(
+            [[(one > two) + (one == two) / 2 for two in scores[labels == 0]] for one in scores[labels == 1]]
+        )
+        if min(pairs.shape) > 1:
+            square = sum(pairs.mean(axis=axis).var(ddof=1) / pairs.shape[1 - axis] for axis in (0, 1))
+            assert auc_error(labels, scores) == pytest.approx(np.sqrt(square), abs=1e-12)
+
+
 def test_of_one_image_of_a_kind_there_is_no_standard_error():
     assert auc([0, 0, 1], [1, 3, 2]) == 0.5 and auc_error([0, 0, 1], [1, 3, 2]) is None
+
+
+def test_an_array_in_place_of_images_is_refused(images, detectors):
+    with pytest.raises(TypeError, match="Detector: images is of type ndarray, wanted an ImageSet"):
+        Detector(detectors[0].encode, detectors[0].decode, images)
+    with pytest.raises(TypeError, match="Detector.scores: images is of type ndarray, wanted an ImageSet"):
+        detectors[0].scores(images)
 
 
 @pytest.mark.parametrize("function", [roc_curve, auc, auc_error])
@@ -197,7 +253,10 @@ def test_of_one_image_of_a_kind_there_is_no_standard_error():
         ([0, 1], [1, 2, 3], r"found labels \(2,\) and scores \(3,\)"),
         ([[0, 1]], [[1, 2]], r"found labels \(1, 2\)"),
         ([0, 2], [1, 2], "found labels .0 2., wanted 1 for strange images"),
+        ([1, -1], [1, 2], "found labels .-1 +1., wanted 1 for strange images"),
         ([0, 1], [1, np.nan], "found 1 of 2 scores nan"),
+        ([0, 1], ["1", "2"], "found scores of dtype <U1, wanted real numbers"),
+        ([0, 1], [1j, 2], "found scores of dtype complex128"),
         ([0, 0], [1, 2], "found 2 normal and 0 strange images, wanted both"),
         ([], [], "found 0 normal and 0 strange"),
     ],

@@ -29,3 +29,8 @@ def test_of_few_distinct_images_it_is_no_worse_than_their_mean(rng):
     for fitted, components in ((few.repeat(20, axis=0), 24), (few[:1], 0)):
         error = np.mean((PCA(fitted, components)(others) - others) ** 2)
         assert error <= np.mean((fitted.mean(axis=0) - others) ** 2) * (1 + 1e-6)
+
+
+def test_more_components_than_images_can_have_are_refused(rng):
+    with pytest.raises(ValueError, match="PCA: found 5 images, wanted more than the 5 components"):
+        PCA(rng.standard_normal((5, 30)), 5)
