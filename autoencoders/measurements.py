@@ -65,7 +65,7 @@ def measure(pictures, originals, probe=None):
     red, green, blue = levels.mean(axis=(2, 3)).T  # (N,) each
     luma = np.einsum("nchw,c->nhw", levels, [0.299, 0.587, 0.114])  # (N, 64, 64), that of ITU-R BT.601
     padded = np.pad(luma, ((0, 0), (1, 1), (1, 1)), mode="edge")  # (N, 66, 66)
-    smooth = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).mean(axis=(3, 4))  # (N, 64, 64)
+    smooth = sum(padded[:, y : y + 64, x : x + 64] for y in range(3) for x in range(3)) / 9  # (N, 64, 64)
     slope = np.hypot(*np.gradient(smooth, axis=(1, 2)))  # (N, 64, 64)
     background, face = levels[:, :, BACKGROUND].mean(axis=2), levels[FACE].mean(axis=(2, 3))  # (N, 3) each
     original_levels = (originals.reshape(-1, 3, 64, 64) + 1) * 127.5

@@ -53,7 +53,7 @@ FIGURES = {
     ),
     "curves": lambda images: figures.curves_figure("title", "noise", [0, 1], {"model": [[0.1, 0.01], [0.2, None]]}),
     "histograms": lambda images: figures.histograms_figure(
-        {"a": ([0, 1, 2], [1, 5, np.inf]), "b": ([np.inf, np.inf], [np.inf])}
+        {"a": ([0, 1, 2], [1, 5, np.inf]), "b": ([np.inf] * 2, [np.inf]), "c": ([np.inf], [2, 3]), "d": ([1, 1], [1])}
     ),
     "ROC": lambda images: figures.roc_figure({"one": {"a": ([0, 0.5, 1], [0, 1, 1])}, "two": {"b": ([0, 1], [0, 1])}}),
     "benchmark": lambda images: figures.benchmark_figure({64: {"nnlite": 0.1, "JAX": 0.2}}, {64: 0.05}),
