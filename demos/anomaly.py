@@ -19,7 +19,7 @@ from demos.settings import say
 from demos.trained import trained
 
 MODEL, NORMAL, STRANGE = "autoencoder", "normal", "strange"  # MODEL is the one that is looked at more closely
-USUAL = 4000  # training images on which it is measured what is usual: more hardly change it
+USUAL = 4000  # training images, at most, on which it is measured what is usual
 PLANTED = 100  # images of each kind of fault
 SAMPLES = 8  # codes drawn for a negative ELBO
 FOUND = 0.6  # the AUC below which a kind is called not found
@@ -155,16 +155,15 @@ def _save_figures(options, model, normal, strange, scores, kinds):
     default = scores[MODEL][DEFAULT]
     order = np.argsort(default, kind="stable")  # (N,), the most normal first
     false_alarms, missed = order[~is_strange[order]][::-1][:SHOWN], order[is_strange[order]][:SHOWN]
+    found = {
+        "strangest\nnormal images": (normal[false_alarms], false_alarms),
+        "most normal\nstrange images": (strange[missed - len(normal)], missed),
+    }
     pictures, captions = {}, {}
-    for name, images, found in (
-        ("strangest\nnormal images", normal[false_alarms], false_alarms),
-        ("most normal\nstrange images", strange[missed - len(normal)], missed),
-    ):
-        captions[name] = [f"{kinds[i]}\n{default[i]:.2f}" for i in found]
-        pictures[name], pictures[f"{name.split()[-2]} images,\nreconstructed"] = (
-            images,
-            to_pixels(model(to_features(images))),
-        )
+    for name, (images, rows) in found.items():
+        pictures[name] = images
+        pictures[f"{name},\nreconstructed"] = to_pixels(model(to_features(images)))
+        captions[name] = [f"{kinds[row]}\n{default[row]:.2f}" for row in rows]
     title = f"Where the score “{DEFAULT}” of the {MODEL} is most mistaken:\nunder each image its kind and score"
     save_figure(options, "anomaly_mistakes.png", picture_rows_figure(title, pictures, captions))
 
@@ -249,9 +248,8 @@ def _missed(results):
             if kind in results["beside normal"]:
                 error, contrast = results["beside normal"][kind]
                 reason = "its contrast excuses its error" if min(error, contrast) > 1 else "it is reconstructed as well"
-                why = (
-                    f", for {reason} (weighted error {error:.2f}, contrast {contrast:.2f} times those of normal images)"
-                )
+                beside = f"weighted error {error:.2f}, contrast {contrast:.2f} times those of normal images"
+                why = f", for {reason} ({beside})"
             said.append(f"{kind}, AUC {area:.3f}{why}")
     if said:
         return f"Not found by the default score, with an AUC below {results['found from']}: {'; '.join(said)}."
@@ -264,18 +262,12 @@ def _missed(results):
 
 def _contrast(results, kind):
     """Whether the plain and the default score depend on contrast, and what follows for normal or strange images."""
-    if kind == NORMAL:
-        rises, falls = (f": {those} images are the first to be called strange" for those in ("busy", "smooth"))
-    else:
-        rises, falls = (f": {those} images are the first to be missed" for those in ("smooth", "busy"))
+    high, low, mistake = ("busy", "smooth", "called strange") if kind == NORMAL else ("smooth", "busy", "missed")
+    rises = f"rises with contrast: {high} images are the first to be {mistake}"
+    falls = f"falls with contrast: {low} images are the first to be {mistake}"
     said = []
     for name, (area, error) in zip(("plain error", "default score"), results["auc of high contrast"][kind].values()):
-        readings = (
-            f"rises with contrast{rises}",
-            f"falls with contrast{falls}",
-            "does not measurably depend on contrast",
-        )
-        verdict = _verdict(area - 0.5, error, *readings)
+        verdict = _verdict(area - 0.5, error, rises, falls, "does not measurably depend on contrast")
         said.append(f"In {area:.0%} of such pairs the first has the higher {name}, which {verdict}.")
     return f"Take two {kind} images, the first of more contrast than half of them, the second of less. {' '.join(said)}"
 
