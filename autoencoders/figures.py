@@ -88,7 +88,7 @@ def picture_rows_figure(title, rows, captions=()):
     axes = _picture_grid(title, rows.items(), zoom=2, left=190, foot=2 * LINE if captions else 0)
     for name, axes_of_row in zip(rows, axes):
         for axis, text in zip(axes_of_row, captions[name] if name in captions else ()):
-            axis.set_xlabel(text, fontsize=8, labelpad=2)
+            axis.set_xlabel(text, fontsize=7, labelpad=2)
     return axes[0, 0].figure
 
 
@@ -123,6 +123,7 @@ def histograms_figure(panels):
             shares = np.full(len(scores), 1 / len(scores))
             axis.hist(np.minimum(scores, bins[-1]), bins, weights=shares, alpha=0.6, label=label)
         axis.set(title=name, xlabel="score; the last bar: all above", ylabel="share of the images")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
     figure.axes[0].legend()
     return figure
 

@@ -163,7 +163,7 @@ def _save_figures(options, model, normal, strange, scores, kinds):
     for name, (images, rows) in found.items():
         pictures[name] = images
         pictures[f"{name},\nreconstructed"] = to_pixels(model(to_features(images)))
-        captions[name] = [f"{kinds[row]}\n{default[row]:.2f}" for row in rows]
+        captions[name] = [f"{kinds[row]}\n{default[row]:.3g}" for row in rows]
     title = f"Where the score “{DEFAULT}” of the {MODEL} is most mistaken:\nunder each image its kind and score"
     save_figure(options, "anomaly_mistakes.png", picture_rows_figure(title, pictures, captions))
 
@@ -179,7 +179,7 @@ def _save_scores(options, detector, threshold):
     say(options, f"          the score “{DEFAULT}” of the {MODEL}, {len(scores)} images")
     if threshold is not None:
         above = np.count_nonzero(scores > threshold)
-        say(options, f"          {above} of them above {threshold:.3f}, as 5 in a hundred normal images are")
+        say(options, f"          {above} of them above {threshold:.3g}, as 5 in a hundred normal images are")
     if flat := np.count_nonzero(np.isinf(scores)):
         say(options, f"          {flat} without any contrast: their score is infinite")
 
@@ -275,7 +275,7 @@ def _contrast(results, kind):
 def _threshold(results):
     if results["threshold"] is None:
         return []
-    return [f"Five in a hundred normal images have a default score above {results['threshold']:.3f}."]
+    return [f"Five in a hundred normal images have a default score above {results['threshold']:.3g}."]
 
 
 if __name__ == "__main__":

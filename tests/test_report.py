@@ -256,7 +256,7 @@ def sentences(results):
         f"AUC {plus_minus(default, '.3f', '.3f')} against {plus_minus(plain_error, '.3f', '.3f')}, a difference of"
         f" {plus_minus(found['gain'], '+.3f', '.3f')}.",
         *(f"In {area:.0%} of such pairs the" for of in high.values() for area, _ in of.values()),
-        f"a default score above {found['threshold']:.3f}.",
+        f"a default score above {found['threshold']:.3g}.",
         f"drawn from the trained model: {results['model']['parameters']:,} parameters.",
         f"After the first epoch the validation error is {results['history']['validation_loss'][0]:.4f}, after the last"
         f" {plain['error']:.4f}.",
@@ -345,7 +345,7 @@ def test_every_number_in_a_figure_of_the_report_is_that_of_the_json(small_run, p
         "reconstruction.png": {f"{error:.4f}" for error in plain["first errors"]},
         "vae_moved.png": {f"{k}" for k in vae["moved by"]},
         "denoising.png": {level},
-        "anomaly_mistakes.png": {f"{each:.2f}" for each in found["strangest normal"] + found["most normal strange"]},
+        "anomaly_mistakes.png": {f"{each:.3g}" for each in found["strangest normal"] + found["most normal strange"]},
     }
     summaries = {
         "fcn_architecture.png": numbers(results["model"]["summary"]),
