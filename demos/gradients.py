@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import secrets
 
 import numpy as np
 
@@ -18,16 +19,24 @@ BREAK = (
     {"dest": "bug", "metavar": "NAME", "choices": BUGS},
     f"check a part with a planted bug instead, to see what a failure looks like: {', '.join(BUGS)}",
 )
+ANY = "any"
+QUIZ = (
+    "--quiz",
+    {"metavar": "NAME", "nargs": "?", "const": ANY, "choices": [ANY, *BUGS]},
+    "show a planted bug in its place, without the answer: find its line. One of those of --break, by default any",
+)
 
 
 def main(argv=None):
-    options = settings.parse("python -m demos.gradients", __doc__, argv, [BREAK])
+    options = settings.parse("python -m demos.gradients", __doc__, argv, [BREAK, QUIZ])
     with settings.one_line_of_errors(options.prog):
-        if options.bug is None:
+        if options.quiz is not None:
+            quiz(options, input)
+        elif options.bug is not None:
+            show(options)
+        else:
             settings.make_folder(options)
             run(options)
-        else:
-            show(options)
 
 
 def run(options, training_set=None, validation_set=None):
@@ -55,15 +64,60 @@ def run(options, training_set=None, validation_set=None):
 
 def show(options):
     """Print a planted bug as a change of the real source, and what gradcheck says of it."""
-    bug, rng = BUGS[options.bug], np.random.default_rng(options.seed)
+    bug = _bug(options, options.bug)
+    print(_difference(bug), end="\n\n")
+    _check(options, bug)
+
+
+def quiz(options, ask):
+    """Print a function with a planted bug, ask for its line, and show what gradcheck says and the difference.
+
+    ask: text -> what the reader types; without a reader, as at the end of a pipe, nobody is waited for.
+    """
+
+    def answer(question):
+        try:
+            return ask(question).strip()
+        except EOFError:
+            print()
+            return ""
+
+    bug = _bug(options, secrets.choice(list(BUGS)) if options.quiz == ANY else options.quiz)
+    right, wrong = (source.splitlines() for source in bug.sources())
+    _, first = inspect.getsourcelines(getattr(bug.owner, bug.function))
+    print(f"One line of this function in {_path(bug)} is not as it should be.\n")
+    print("\n".join(f"{number:4}  {line}" for number, line in enumerate(wrong, first)), end="\n\n")
+    (place,) = [number for number, lines in enumerate(zip(right, wrong), first) if len(set(lines)) == 2]
+    given = answer("Which line is it? ")
+    print({"": "", str(place): "That is the line.\n"}.get(given, "That line is as it should be.\n"))
+    answer("Enter shows what gradcheck says. ")
+    _check(options, bug)
+    answer("\nEnter shows the difference. ")
+    print(_difference(bug))
+
+
+def _bug(options, name):
+    """The Bug of that name; where the source no longer fits it, one line ends the demo."""
     try:
-        right, wrong = bug.sources()
+        BUGS[name].sources()
     except LookupError as error:
         settings.fail(options.prog, error)
-    module = inspect.getmodule(bug.owner)
-    path, text = module.__name__.replace(".", "/") + ".py", inspect.getsource(module)
+    return BUGS[name]
+
+
+def _path(bug):
+    return inspect.getmodule(bug.owner).__name__.replace(".", "/") + ".py"
+
+
+def _difference(bug):
+    right, wrong = bug.sources()
+    text = inspect.getsource(inspect.getmodule(bug.owner))
     files = [source.splitlines() for source in (text, text.replace(right, wrong))]
-    print("\n".join(difflib.unified_diff(*files, path, path, lineterm="")), end="\n\n")
+    return "\n".join(difflib.unified_diff(*files, _path(bug), _path(bug), lineterm=""))
+
+
+def _check(options, bug):
+    rng = np.random.default_rng(options.seed)
     with bug.planted():
         try:
             gradcheck(bug.build(rng), rng.standard_normal((N, FEATURES)), rng=rng)

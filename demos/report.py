@@ -12,7 +12,16 @@ from PIL import Image
 
 from autoencoders.architecture import architecture_figure, summary
 from autoencoders.figures import IMAGE
-from demos import anomaly, denoising, latent_scaling, posterior_collapse, reconstruction, settings, vae_vs_vanilla
+from demos import (
+    anomaly,
+    denoising,
+    explore,
+    latent_scaling,
+    posterior_collapse,
+    reconstruction,
+    settings,
+    vae_vs_vanilla,
+)
 from demos.environment import processor, threads, versions
 from demos.output import Heading, Picture, Table, Tiles, markdown, plus_minus, save_figure, save_text
 from demos.trained import LEARNING_RATE, trained
@@ -24,7 +33,7 @@ SHORT = 20  # characters of a cell that is not broken into lines
 
 
 def main(argv=None):
-    settings.start("python -m demos.report", __doc__, argv, *(demo.run for demo in DEMOS), run, hidden=())
+    settings.start("python -m demos.report", __doc__, argv, *(demo.run for demo in (*DEMOS, explore)), run, hidden=())
 
 
 def run(options, training_set, validation_set):

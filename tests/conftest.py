@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from matplotlib.figure import Figure
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
+CHROMIUM = shutil.which("chromium")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
 
 
@@ -98,3 +101,89 @@ def small_run(tmp_path_factory):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             runpy.run_module("demos", run_name="__main__")
     return SmallRun(folder, *(stream.buffer.getvalue().decode() for stream in (out, err)), figures)
+
+
+class Browser:
+    """Headless Chromium over its DevTools protocol: messages of JSON, each ended by a zero byte, over two pipes."""
+
+    def __init__(self, profile):
+        command = 'exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2'
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+        ]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(["sh", "-c", command, CHROMIUM, *options], **pipes)
+        self._watchdog = threading.Timer(300, self.process.kill)  # a browser that does not answer is an error, no wait
+        self._watchdog.start()
+        self.events, self._number, self._session = [], 0, {}
+        target = self.do("Target.createTarget", url="about:blank")["targetId"]
+        self._session = {"sessionId": self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.do(f"{domain}.enable")
+
+    def do(self, method, **parameters):
+        """The result of a command; events that come before it are kept."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters} | self._session
+        self.process.stdin.write(json.dumps(message).encode() + b"\0")
+        self.process.stdin.flush()
+        while (answer := self._read()).get("id") != self._number:
+            self.events.append(answer)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _read(self):
+        message = bytearray()
+        while (byte := self.process.stdout.read(1)) != b"\0":
+            assert byte, "chromium has ended"
+            message += byte
+        return json.loads(message)
+
+    def open(self, path, width, scheme="light", part=""):
+        """Open a page, at a `part` of it; returns what is wrong: what it logged, asked for, drew beyond the window."""
+        self.do("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
+        self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        for url in ("about:blank", path.as_uri() + part):  # the former, else only the part after # may be another one
+            self.events.clear()
+            self.do("Page.navigate", url=url)
+            while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+                self.events.append(self._read())
+        wrong = []
+        drawn = self.evaluate("document.documentElement.scrollWidth")
+        complete = self.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
+        for event in self.events:
+            url = event.get("params", {}).get("request", {}).get("url", "data:")
+            if event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+                wrong.append(event["method"])
+            own = url.startswith("data:") or url.partition("#")[0] == path.as_uri()
+            if event["method"] == "Network.requestWillBeSent" and not own:
+                wrong.append(url)
+        if drawn > width:
+            wrong.append(f"{drawn} pixels wide")
+        if not complete:
+            wrong.append("a picture is missing")
+        return wrong
+
+    def evaluate(self, expression):
+        """The value of an expression of JavaScript; that of a promise is waited for."""
+        done = self.do("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in done, done
+        return done["result"].get("value")
+
+    def close(self):
+        self._watchdog.cancel()
+        self.do("Browser.close")
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("wants chromium, Debian's package of that name")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

@@ -16,6 +16,7 @@ DERIVATIONS = [section for section in SECTIONS if section.startswith("[")]
 DOZEN_LINES = next(section for section in SECTIONS if section.startswith("A gradient check in a dozen lines"))
 YOUR_OWN_LAYER = next(section for section in SECTIONS if section.startswith("Write your own layer"))
 BLOCKS = PYTHON.findall(YOUR_OWN_LAYER)
+WALK = next(section for section in SECTIONS if section.startswith("The whole autoencoder"))
 
 
 def linear(weight, bias):
@@ -34,6 +35,19 @@ def check():
     names = {}
     exec(PYTHON.search(DOZEN_LINES).group(1), names)
     return names["check"]
+
+
+def test_every_gradient_of_the_walk_through_the_autoencoder_is_the_measured_one(capsys):
+    exec(PYTHON.search(WALK).group(1), {})
+    assert capsys.readouterr().out.count("error ") == 7
+
+
+@pytest.mark.parametrize("change", ["h3", "a1"])
+def test_the_walk_notices_a_gradient_that_is_wrong(change):
+    program = PYTHON.search(WALK).group(1)
+    wrong = re.sub(rf'^(g\["{change}"\] = )', r"\g<1>2 * ", program, flags=re.M)
+    with pytest.raises(AssertionError):
+        exec(wrong, {})
 
 
 @pytest.mark.parametrize("array", ["x", "weight", "bias"])

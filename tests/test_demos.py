@@ -1,5 +1,6 @@
 import argparse
 import functools
+import inspect
 import json
 import os
 import re
@@ -75,7 +76,7 @@ def stopped_with(demo, *arguments):
 def test_all_demos_run_one_after_the_other_and_share_the_weights(small_run):
     assert small_run.err.startswith("images    embedded faces: 180 to train on")
     assert (small_run.err.count("trained in"), small_run.err.count("reused")) == (4, 8)
-    assert re.findall(r"\[(\d)/8\]", small_run.err) == list("12345678")
+    assert re.findall(r"\[(\d)/9\]", small_run.err) == list("123456789")
     assert "every gradient is right" in small_run.out
     assert {
         "reconstruction_sheet.png",
@@ -97,6 +98,7 @@ def test_all_demos_run_one_after_the_other_and_share_the_weights(small_run):
         "fcn_architecture.png",
         "report.json",
         "report.html",
+        "explore.html",
     } < {path.name for path in small_run.folder.iterdir()}
     assert small_run.out.endswith(f"report    {small_run.folder}/report.html\n")
 
@@ -218,6 +220,7 @@ def anomalies(monkeypatch, tmp_path):
     """anomalies(*arguments): the demo with small models, of 12 images; returns its results."""
     for name, (build, extra) in list(MODELS.items()):
         monkeypatch.setitem(MODELS, name, (functools.partial(build, hidden_features=4), extra))
+    monkeypatch.setattr(anomaly, "save_figure", lambda options, name, figure: None)  # which takes longer than all else
 
     def anomalies(*arguments):
         anomaly.main(["--epochs", "1", "--quiet", "--out", str(tmp_path / "out"), *map(str, arguments)])
@@ -635,6 +638,48 @@ def test_gradients_shows_a_planted_bug_and_what_gives_it_away(capsys):
     assert printed.startswith("--- nnlite/layers.py\n+++ nnlite/layers.py\n@@ ")
     assert re.search(r"\n-        return np\.asarray\(.*\n\+        return slope if input_grad else None\n ", printed)
     assert "hint: input: does not depend on grad_output" in printed
+
+
+def answers(*given):
+    """What asks a reader who gives these answers, and then is gone."""
+    left = iter(given)
+
+    def ask(question):
+        print(question, end="")
+        try:
+            return next(left)
+        except StopIteration:
+            raise EOFError from None
+
+    return ask
+
+
+def quizzed(monkeypatch, capsys, name, *given):
+    monkeypatch.setattr("builtins.input", answers(*given))
+    monkeypatch.setattr(gradients, "input", answers(*given), raising=False)
+    gradients.main(["--quiz", *([name] if name else [])])
+    return capsys.readouterr().out
+
+
+def test_a_quiz_shows_the_bug_in_its_place_and_the_answer_last(monkeypatch, capsys):
+    out = quizzed(monkeypatch, capsys, "DroppedUpstream", "x", "", "")
+    shown, checked, difference = (
+        out.index(text) for text in ("return slope", "GradcheckError", "--- nnlite/layers.py")
+    )
+    assert shown < out.index("Which line is it?") < checked < difference and "+        return slope" in out[difference:]
+    assert "slope, dtype) * slope" not in out[:difference] and "That line is as it should be." in out
+
+
+def test_the_line_that_is_wrong_is_confirmed(monkeypatch, capsys):
+    source, first = inspect.getsourcelines(Tanh.backward)
+    line = first + next(number for number, text in enumerate(source) if "* slope" in text and "return" in text)
+    assert "That is the line." in quizzed(monkeypatch, capsys, "DroppedUpstream", str(line), "", "")
+
+
+@pytest.mark.parametrize("name", [None, *gradients.BUGS])
+def test_a_quiz_without_a_reader_waits_for_nobody(monkeypatch, capsys, name):
+    out = quizzed(monkeypatch, capsys, name)
+    assert "Which line is it?" in out and "GradcheckError" in out and "\n+ " in out and "should be.\n\n" in out
 
 
 def test_gradients_says_which_line_a_bug_wants_when_the_source_has_changed(monkeypatch, capsys):

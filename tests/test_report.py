@@ -4,12 +4,8 @@ import html.parser
 import inspect
 import io
 import itertools
-import json
 import os
 import re
-import shutil
-import subprocess
-import threading
 
 import numba
 import numpy as np
@@ -24,7 +20,6 @@ from demos import output, report
 from nnlite import load_weights
 from nnlite.backend import current_backend
 
-CHROMIUM = shutil.which("chromium")
 PAPER = "https://arxiv.org/abs/1312.6114"
 CONSTANTS = (  # all that holds a digit and is no result, the longer ones first
     "arXiv 1312.6114",
@@ -413,7 +408,10 @@ def test_each_edit_is_shown_by_its_picture_and_by_its_difference_to_the_reconstr
 
 def test_the_report_is_one_file_without_scripts(page):
     assert "script" not in page.tags and "link" not in page.tags and "iframe" not in page.tags
-    assert {link for link in page.links if not link.startswith(("data:image/png;base64,", "#"))} == {PAPER}
+    assert {link for link in page.links if not link.startswith(("data:image/png;base64,", "#"))} == {
+        PAPER,
+        "explore.html",
+    }
     assert not re.search(r"@import|url\(|\son\w+=", page.source)
 
 
@@ -423,89 +421,6 @@ def test_what_a_file_is_called_is_text_in_the_report(small_run, results):
     named["settings"]["trained on"] = hostile
     written = Page(report.page(named, small_run.folder))
     assert written.text.count(hostile) == 3 and "script" not in written.tags
-
-
-class Browser:
-    """Headless Chromium over its DevTools protocol: messages of JSON, each ended by a zero byte, over two pipes."""
-
-    def __init__(self, profile):
-        command = 'exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2'
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--remote-debugging-pipe",
-            f"--user-data-dir={profile}",
-        ]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(["sh", "-c", command, CHROMIUM, *options], **pipes)
-        self._watchdog = threading.Timer(120, self.process.kill)  # a browser that does not answer is an error, no wait
-        self._watchdog.start()
-        self.events, self._number, self._session = [], 0, {}
-        target = self.do("Target.createTarget", url="about:blank")["targetId"]
-        self._session = {"sessionId": self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.do(f"{domain}.enable")
-
-    def do(self, method, **parameters):
-        """The result of a command; events that come before it are kept."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters} | self._session
-        self.process.stdin.write(json.dumps(message).encode() + b"\0")
-        self.process.stdin.flush()
-        while (answer := self._read()).get("id") != self._number:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def _read(self):
-        message = bytearray()
-        while (byte := self.process.stdout.read(1)) != b"\0":
-            assert byte, "chromium has ended"
-            message += byte
-        return json.loads(message)
-
-    def open(self, path, width, scheme):
-        """Open a page, and return what is wrong with it: what it logged, asked for, or drew beyond the window."""
-        self.do("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
-        self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.events.clear()
-        self.do("Page.navigate", url=path.as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._read())
-        wrong = []
-        drawn = self.evaluate("document.documentElement.scrollWidth")
-        complete = self.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
-        for event in self.events:
-            url = event.get("params", {}).get("request", {}).get("url", "data:")
-            if event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
-                wrong.append(event["method"])
-            elif (
-                event["method"] == "Network.requestWillBeSent" and not url.startswith("data:") and url != path.as_uri()
-            ):
-                wrong.append(url)
-        if drawn > width:
-            wrong.append(f"{drawn} pixels wide")
-        if not complete:
-            wrong.append("a picture is missing")
-        return wrong
-
-    def evaluate(self, expression):
-        return self.do("Runtime.evaluate", expression=expression)["result"]["value"]
-
-    def close(self):
-        self._watchdog.cancel()
-        self.do("Browser.close")
-        self.process.communicate(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("wants chromium, Debian's package of that name")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.mark.slow
