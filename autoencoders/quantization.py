@@ -21,7 +21,7 @@ def quantize(weight, inputs):
     order = np.argsort(-np.mean(inputs**2, axis=0))  # (I,)
     X = inputs[:, order].astype(np.float64)
     H = X.T @ X / len(X)  # (I, I)
-    H += DAMPING * np.trace(H) / len(H) * np.eye(len(H))
+    H += DAMPING * (np.trace(H) / len(H) or 1) * np.eye(len(H))
     U = np.linalg.cholesky(np.linalg.inv(H)).T.astype(weight.dtype)  # (I, I)
     scale = np.maximum(np.abs(weight).max(axis=1), np.finfo(weight.dtype).tiny) / LEVELS  # (O,)
     left = (weight / scale[:, None]).T[order]  # (I, O), in units of the scale

@@ -18,7 +18,7 @@ const images = bytes(data.images); // uint8 (images, 64, 64, 3)
 const COUNT = images.length / (3 * PIXELS);
 const models = {};
 for (const [name, packed] of Object.entries(data.models)) {
-  const model = { low: packed.low, high: packed.high, prior: packed.prior };
+  const model = { low: packed.low, high: packed.high };
   for (const part of ["weight0", "bias0", "scale2", "bias2", "codes"]) model[part] = floats(packed[part]);
   model.weight2 = integers(packed.weight2);
   models[name] = model;
@@ -88,6 +88,7 @@ function measure(picture, reconstruction) {
 // What is shown. `code` is that of the picture, `element` the one that is scaled by itself.
 const state = { model: "", image: 0, other: 0, way: 0, element: 0, code: null };
 const ALL = [...Array(Z).keys()];
+const fixed = (value, digits) => (Number(value.toFixed(digits)) + 0).toFixed(digits); // no -0.0
 const codeOf = (image) => models[state.model].codes.slice(image * Z, (image + 1) * Z);
 
 function between() { // the code `way` of the way from the image's to that of the other one
@@ -114,7 +115,7 @@ function readAddress() {
   state.model = Object.hasOwn(models, given.get("model")) ? given.get("model") : Object.keys(models)[0];
   Object.assign(state, { image: whole("image", COUNT), other: whole("other", COUNT, 1), element: whole("element", Z) });
   state.way = Math.min(1, Math.max(0, Number(given.get("way")) || 0));
-  const code = (given.get("code") ?? "").split("_").map(Number);
+  const code = (given.get("code") ?? "").split("_").map((text) => (text ? Number(text) : NaN));
   if (code.length === Z && code.every((value) => Math.abs(value) <= LARGEST)) state.code = Float32Array.from(code);
   else between();
 }
@@ -140,14 +141,15 @@ function show(moved = null) {
   paint($("other-original"), original(state.other));
   const before = measure(plain, plain), after = measure(picture, plain);
   for (const name in after) {
-    $(`${name}-before`).textContent = before[name].toFixed(1);
-    $(`${name}-after`).textContent = after[name].toFixed(1);
+    $(`${name}-before`).textContent = fixed(before[name], 1);
+    $(`${name}-after`).textContent = fixed(after[name], 1);
   }
   ALL.forEach((k) => {
     const slider = $(`slider-${k}`);
     Object.assign(slider, { min: model.low[k], max: model.high[k] });
     if (slider !== moved) slider.value = state.code[k];
-    slider.nextElementSibling.textContent = state.code[k].toFixed(2);
+    slider.nextElementSibling.textContent = fixed(state.code[k], 2);
+    slider.setAttribute("aria-valuetext", fixed(state.code[k], 2));
     slider.parentElement.classList.toggle("chosen", k === state.element);
   });
   for (const name of ["image", "other", "way"]) $(name).value = state[name];
@@ -177,9 +179,15 @@ for (const name of Object.keys(models)) {
 }
 ALL.forEach((k) => {
   const row = $("sliders").appendChild(document.createElement("label"));
-  row.innerHTML = `<span>x[0][${k}]</span> <input type="range" id="slider-${k}" step="any"> <output></output>`;
+  row.innerHTML = `<span>x[0][${k}]</span> <input type="range" id="slider-${k}" step="any"> <span class="value" aria-hidden="true"></span>`;
   const slider = row.children[1];
-  on(slider, "focus", () => (state.element = k));
+  on(slider, "pointerdown", () => (state.element = k));
+  slider.addEventListener("keydown", (event) => {
+    if (!"*/".includes(event.key)) return;
+    state.element = k;
+    scale(event.key === "*" ? 5 : 1 / 5, [k]);
+    show();
+  });
   on(slider, "input", () => {
     state.code[k] = slider.value;
     state.element = k;
@@ -190,7 +198,7 @@ for (const name of ["image", "other", "way"])
   on($(name), "input", (slider) => {
     state[name] = Number(slider.value);
     if (name === "image") state.way = 0;
-    between();
+    if (name !== "other" || state.way > 0) between();
   });
 on($("element-times-5"), "click", () => scale(5, [state.element]));
 on($("element-by-5"), "click", () => scale(1 / 5, [state.element]));

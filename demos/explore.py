@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import webbrowser
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ from demos import settings
 from demos.output import save_text
 from demos.settings import FLAG, say
 from demos.trained import saved
+from nnlite.serialization import replacing
 
 CHOICE = 32  # images
 RANGED = 1000  # images whose codes the sliders reach
@@ -58,8 +60,8 @@ def run(options, training_set, validation_set):
     try:
         vanilla, vae = (saved(name, options, training_set, validation_set) for name in ("fcn", "vae"))
     except CheckpointError as error:
-        words = [word for word in shlex.split(options.command) if word != PICTURE[0]]
-        words[words.index("demos.explore")] = "demos"
+        words = shlex.split(options.command.replace("demos.explore", "demos", 1))
+        words = [word for word in words if word != PICTURE[0]]
         settings.fail(
             options.prog,
             f"{error}, wanted weights of these settings and the {options.backend} backend: give the options of the run "
@@ -87,7 +89,10 @@ def page(vanilla, vae, images, rng, told):
             "VAE": _packed(vae.decoder, mu, np.concatenate([mu, sampled])),
         },
     }
-    rows = [f'<tr><td>{name}</td><td id="{name}-before"></td><td id="{name}-after"></td></tr>' for name in QUANTITIES]
+    rows = [
+        f'<tr><th scope="row">{name}</th><td id="{name}-before"></td><td id="{name}-after"></td></tr>'
+        for name in QUANTITIES
+    ]
     here = Path(__file__)
     template = Template(here.with_suffix(".html").read_text(encoding="utf-8"))
     script = here.with_suffix(".js").read_text(encoding="utf-8")
@@ -126,12 +131,15 @@ def _photograph(options, address):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         settings.fail(options.prog, f"--picture: found none of {', '.join(BROWSERS)}, wanted one to show the page")
-    png = options.out / "explore.png"
-    how = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,900", f"--screenshot={png.resolve()}"]
-    done = subprocess.run([browser, *how, address], capture_output=True, text=True)
-    if done.returncode != 0 or not png.exists():
-        settings.fail(options.prog, f"--picture: {browser} ended with {done.returncode}, wanted it to write {png}")
-    say(options, f"figure    {png}")
+    with tempfile.TemporaryDirectory() as folder:
+        png = Path(folder) / "explore.png"
+        how = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,900", f"--screenshot={png}"]
+        status = subprocess.run([browser, *how, address], capture_output=True).returncode
+        if not png.exists():
+            settings.fail(options.prog, f"--picture: {browser} ended with {status}, wanted it to save a picture")
+        with replacing(options.out / "explore.png") as file:
+            file.write(png.read_bytes())
+    say(options, f"figure    {options.out / 'explore.png'}")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ def quiz(options, ask):
     print(f"One line of this function in {_path(bug)} is not as it should be.\n")
     print("\n".join(f"{number:4}  {line}" for number, line in enumerate(wrong, first)), end="\n\n")
     (place,) = [number for number, lines in enumerate(zip(right, wrong), first) if len(set(lines)) == 2]
-    given = answer("Which line is it? ")
+    numbers = [str(first + k) for k in range(len(wrong))]
+    while (given := answer("Which line is it? ")) not in ("", *numbers):
+        print(f"Found {given!r}, wanted a number from {numbers[0]} to {numbers[-1]}, or Enter.")
     print({"": "", str(place): "That is the line.\n"}.get(given, "That line is as it should be.\n"))
     answer("Enter shows what gradcheck says. ")
     _check(options, bug)

@@ -117,8 +117,6 @@ class Browser:
         ]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(["sh", "-c", command, CHROMIUM, *options], **pipes)
-        self._watchdog = threading.Timer(300, self.process.kill)  # a browser that does not answer is an error, no wait
-        self._watchdog.start()
         self.events, self._number, self._session = [], 0, {}
         target = self.do("Target.createTarget", url="about:blank")["targetId"]
         self._session = {"sessionId": self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
@@ -129,10 +127,13 @@ class Browser:
         """The result of a command; events that come before it are kept."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters} | self._session
+        watchdog = threading.Timer(60, self.process.kill)  # a browser that does not answer is an error, no wait
+        watchdog.start()
         self.process.stdin.write(json.dumps(message).encode() + b"\0")
         self.process.stdin.flush()
         while (answer := self._read()).get("id") != self._number:
             self.events.append(answer)
+        watchdog.cancel()
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -175,7 +176,6 @@ class Browser:
         return done["result"].get("value")
 
     def close(self):
-        self._watchdog.cancel()
         self.do("Browser.close")
         self.process.communicate(timeout=30)
 

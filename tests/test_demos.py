@@ -655,19 +655,20 @@ def answers(*given):
 
 
 def quizzed(monkeypatch, capsys, name, *given):
-    monkeypatch.setattr("builtins.input", answers(*given))
     monkeypatch.setattr(gradients, "input", answers(*given), raising=False)
     gradients.main(["--quiz", *([name] if name else [])])
     return capsys.readouterr().out
 
 
 def test_a_quiz_shows_the_bug_in_its_place_and_the_answer_last(monkeypatch, capsys):
-    out = quizzed(monkeypatch, capsys, "DroppedUpstream", "x", "", "")
+    _, first = inspect.getsourcelines(Tanh.backward)
+    out = quizzed(monkeypatch, capsys, "DroppedUpstream", "x", str(first), "", "")
     shown, checked, difference = (
         out.index(text) for text in ("return slope", "GradcheckError", "--- nnlite/layers.py")
     )
     assert shown < out.index("Which line is it?") < checked < difference and "+        return slope" in out[difference:]
     assert "slope, dtype) * slope" not in out[:difference] and "That line is as it should be." in out
+    assert f"Found 'x', wanted a number from {first} to" in out
 
 
 def test_the_line_that_is_wrong_is_confirmed(monkeypatch, capsys):

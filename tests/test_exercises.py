@@ -30,6 +30,7 @@ def test_each_of_the_ten_has_a_solution_a_command_and_a_hint():
 def test_a_program_fails_as_it_is_printed(name, tmp_path):
     done = run(name, tmp_path, PROGRAMS[name])
     assert done.returncode == 1 and done.stdout == ""
+    assert re.search(r"^(nnlite\.gradcheck\.GradcheckError|AssertionError|TypeError)\b", done.stderr, re.M)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
