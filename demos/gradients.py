@@ -85,17 +85,17 @@ def quiz(options, ask):
     bug = _bug(options, secrets.choice(list(BUGS)) if options.quiz == ANY else options.quiz)
     right, wrong = (source.splitlines() for source in bug.sources())
     _, first = inspect.getsourcelines(getattr(bug.owner, bug.function))
-    print(f"One line of this function in {_path(bug)} is not as it should be.\n")
+    print(f"One line of this function in {_path(bug)}, a forward, a backward or a loss, is not as it should be.\n")
     print("\n".join(f"{number:4}  {line}" for number, line in enumerate(wrong, first)), end="\n\n")
     (place,) = [number for number, lines in enumerate(zip(right, wrong), first) if len(set(lines)) == 2]
     numbers = [str(first + k) for k in range(len(wrong))]
-    while (given := answer("Which line is it? ")) not in ("", *numbers):
-        print(f"Found {given!r}, wanted a number from {numbers[0]} to {numbers[-1]}, or Enter.")
+    while (given := answer("Which line is it? (Enter: say nothing) ")) not in ("", *numbers):
+        print(f"{given!r} is none of them, which are numbered from {numbers[0]} to {numbers[-1]}.")
     print({"": "", str(place): "That is the line.\n"}.get(given, "That line is as it should be.\n"))
-    answer("Enter shows what gradcheck says. ")
+    answer("Enter shows what gradcheck says.\n")
     _check(options, bug)
-    answer("\nEnter shows the difference. ")
-    print(_difference(bug))
+    answer("\nEnter shows the difference.\n")
+    print(f"{_difference(bug)}\n\nThe same command has another one." if options.quiz == ANY else _difference(bug))
 
 
 def _bug(options, name):
