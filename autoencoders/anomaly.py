@@ -158,9 +158,7 @@ def roc_curve(labels, scores):
     normal, strange = _split("roc_curve", labels, scores)
     thresholds = np.unique(np.append(normal, strange))[::-1]  # (T,), falling
     positives = [len(each) - np.searchsorted(np.sort(each), thresholds) for each in (normal, strange)]  # (T,) each
-    bends = np.any(
-        np.diff(positives, 2) != 0, axis=0
-    )  # (T - 2,): of all but the first and last, is it no straight line
+    bends = np.any(np.diff(positives, 2) != 0, axis=0)  # (T - 2,), whether the curve bends at all but the outer two
     kept = np.append(0, np.flatnonzero([True, *bends, True][: len(thresholds)]) + 1)  # with a (0, 0) before the first
     false_rates, true_rates = (np.append(0, count)[kept] / count[-1] for count in positives)
     return false_rates, true_rates, np.append(np.inf, thresholds)[kept]

@@ -84,7 +84,6 @@ function measure(picture, reconstruction) {
   return { brightness, redness, saturation, sharpness: slopes / count, distance: 127.5 * Math.sqrt(squares) };
 }
 
-
 // What is shown. `code` is that of the picture, `element` the one that is scaled by itself.
 const state = { model: "", image: 0, other: 0, way: 0, element: 0, code: null };
 const ALL = [...Array(Z).keys()];
@@ -130,18 +129,28 @@ function writeAddress() { // soon: a browser refuses to do it with every move of
   }, 300);
 }
 
+// What stays while a code is edited, and takes as long to compute as the picture: of the image as the model has it.
+let plain = null;
+function reconstruction() {
+  const { model, image } = state;
+  if (plain?.model !== model || plain.image !== image) {
+    const picture = decode(models[model], codeOf(image));
+    plain = { model, image, original: original(image), picture, measured: measure(picture, picture) };
+  }
+  return plain;
+}
+
 // Everything on the page is made to show the state; `moved` is the slider that the state comes from, and stays as it is.
 function show(moved = null) {
-  const model = models[state.model], picture = decode(model, state.code);
-  const image = original(state.image), plain = decode(model, codeOf(state.image));
+  const model = models[state.model], picture = decode(model, state.code), before = reconstruction();
   paint($("picture"), picture);
-  paint($("original"), image);
-  paint($("reconstruction"), plain);
-  paint($("difference"), picture.map((value, i) => (value - image[i]) / 2));
+  paint($("original"), before.original);
+  paint($("reconstruction"), before.picture);
+  paint($("difference"), picture.map((value, i) => (value - before.original[i]) / 2));
   paint($("other-original"), original(state.other));
-  const before = measure(plain, plain), after = measure(picture, plain);
+  const after = measure(picture, before.picture);
   for (const name in after) {
-    $(`${name}-before`).textContent = fixed(before[name], 1);
+    $(`${name}-before`).textContent = fixed(before.measured[name], 1);
     $(`${name}-after`).textContent = fixed(after[name], 1);
   }
   ALL.forEach((k) => {

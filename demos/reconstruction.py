@@ -22,9 +22,9 @@ def run(options, training_set, validation_set):
     errors = reconstruction_errors(model, validation_set)  # (N,)
     fitted = to_features(training_set[:PCA_IMAGES])  # (N, D)
     components = min(model.encoder[2].weight.data.shape[0], len(fitted) - 1)
-    pca_error = reconstruction_errors(PCA(fitted, components), validation_set).mean()
-    mean = fitted.mean(axis=0)  # (D,)
-    mean_error = reconstruction_errors(lambda x: mean, validation_set).mean()
+    pca = PCA(fitted, components)
+    pca_error = reconstruction_errors(pca, validation_set).mean()
+    mean_error = reconstruction_errors(lambda x: pca.mean, validation_set).mean()
     results = {
         "images": len(errors),
         "error": float(errors.mean()),

@@ -127,21 +127,21 @@ class Browser:
         """The result of a command; events that come before it are kept."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters} | self._session
-        watchdog = threading.Timer(60, self.process.kill)  # a browser that does not answer is an error, no wait
-        watchdog.start()
         self.process.stdin.write(json.dumps(message).encode() + b"\0")
         self.process.stdin.flush()
         while (answer := self._read()).get("id") != self._number:
             self.events.append(answer)
-        watchdog.cancel()
         assert "error" not in answer, answer
         return answer["result"]
 
     def _read(self):
+        watchdog = threading.Timer(60, self.process.kill)  # a browser that does not answer is an error, no wait
+        watchdog.start()
         message = bytearray()
         while (byte := self.process.stdout.read(1)) != b"\0":
             assert byte, "chromium has ended"
             message += byte
+        watchdog.cancel()
         return json.loads(message)
 
     def open(self, path, width, scheme="light", part=""):
@@ -153,21 +153,27 @@ class Browser:
             self.do("Page.navigate", url=url)
             while not any(event["method"] == "Page.loadEventFired" for event in self.events):
                 self.events.append(self._read())
-        wrong = []
         drawn = self.evaluate("document.documentElement.scrollWidth")
         complete = self.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
-        for event in self.events:
-            url = event.get("params", {}).get("request", {}).get("url", "data:")
-            if event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
-                wrong.append(event["method"])
-            own = url.startswith("data:") or url.partition("#")[0] == path.as_uri()
-            if event["method"] == "Network.requestWillBeSent" and not own:
-                wrong.append(url)
+        complaints = self.complaints(path.as_uri())
+        wrong = [event["params"].get("request", {}).get("url", event["method"]) for event in complaints]
         if drawn > width:
             wrong.append(f"{drawn} pixels wide")
         if not complete:
             wrong.append("a picture is missing")
         return wrong
+
+    def complaints(self, page=None):
+        """The events in which something was logged or asked for, but for the `page` itself and what is in it."""
+        found = []
+        for event in self.events:
+            if event["method"] == "Network.requestWillBeSent":
+                url = event["params"]["request"]["url"]
+                if page is None or not (url.startswith("data:") or url.partition("#")[0] == page):
+                    found.append(event)
+            elif event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+                found.append(event)
+        return found
 
     def evaluate(self, expression):
         """The value of an expression of JavaScript; that of a promise is waited for."""

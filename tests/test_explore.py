@@ -52,9 +52,8 @@ def page(opened):
     opened.events.clear()
     yield opened
     opened.evaluate("0")  # reads the events until here
-    said = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.requestWillBeSent")
     by_tests = "getImageData"  # which Chromium advises against, as often as these tests read pixels
-    assert [event for event in opened.events if event["method"] in said and by_tests not in str(event)] == []
+    assert [event for event in opened.complaints() if by_tests not in str(event)] == []
 
 
 def data_of(out):
