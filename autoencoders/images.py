@@ -36,6 +36,7 @@ take_levels = accelerated(take_levels)  # by nnlite/fused.py
 
 def to_features(images):
     """uint8 (N, 64, 64, 3) -> float32 (N, 12288) in [-1, 1], channel-first: 2 * x / 255 - 1."""
+    images = np.asarray(images)  # of a list of pictures, or of an ImageSet
     return take_levels(images, np.arange(len(images)), _LEVELS)
 
 

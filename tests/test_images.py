@@ -27,6 +27,11 @@ def test_features_are_channel_first_and_scaled_as_the_homework_scales_them(image
     assert np.allclose(to_features(images), expected, atol=6e-8)
 
 
+def test_features_are_made_of_a_list_of_pictures_and_of_an_image_set_too(images):
+    assert np.array_equal(to_features(list(images)), to_features(images))
+    assert np.array_equal(to_features(ImageSet(images)), to_features(images))
+
+
 def test_pixels_come_back_exactly(images):
     assert np.array_equal(to_pixels(to_features(images)), images)
 
