@@ -9,6 +9,7 @@ import contextlib
 import functools
 import logging
 import os
+import re
 import threading
 
 try:
@@ -73,7 +74,8 @@ def accelerated(function):
                 with _one_caller:
                     result = _NUMBA[function.__qualname__](*arguments, **named)
             except (errors.NumbaError, RuntimeError) as error:  # raised before anything is computed
-                _obstacle = f"Numba cannot compile ({' '.join(str(error).split())})"
+                said = re.sub(r"\x1b\[\d*m", "", str(error))  # Numba's errors are in colour where colorama is installed
+                _obstacle = f"Numba cannot compile ({' '.join(said.split())})"
                 return numba_or_numpy(*arguments, **named)
             if result is not NotImplemented:
                 return result

@@ -364,7 +364,7 @@ CANNOT_COMPILE = """
 from numba.core import compiler, errors
 
 def fail(*arguments, **named):
-    raise errors.LoweringError("no such instruction")
+    raise errors.LoweringError("\\x1b[1mno such instruction\\x1b[0m")  # in colour
 
 compiler.compile_extra = fail
 """
