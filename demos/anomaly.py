@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import textwrap
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def _save_figures(options, model, normal, strange, scores, kinds):
     for name, (images, rows) in found.items():
         pictures[name] = images
         pictures[f"{name},\nreconstructed"] = to_pixels(model(to_features(images)))
-        captions[name] = [f"{kinds[row]}\n{default[row]:.3g}" for row in rows]
+        captions[name] = [f"{textwrap.fill(kinds[row], 16)}\n{default[row]:.3g}" for row in rows]
     title = f"Where the score “{DEFAULT}” of the {MODEL} is most mistaken:\nunder each image its kind and score"
     save_figure(options, "anomaly_mistakes.png", picture_rows_figure(title, pictures, captions))
 
