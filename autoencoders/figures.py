@@ -83,7 +83,7 @@ def learning_curve_figure(history, baselines):
 def picture_rows_figure(title, rows, captions=()):
     """Rows {name: pictures} under one another, each named to its left; N may differ.
 
-    captions: {name: a text of two lines for each picture} of some of the rows.
+    captions: {name: a text of at most three lines for each picture} of some of the rows.
     """
     axes = _picture_grid(title, rows.items(), zoom=2, left=190, foot=2 * LINE if captions else 0)
     for name, axes_of_row in zip(rows, axes):

@@ -7,7 +7,9 @@ import numpy as np
 
 from nnlite.matmul import BYTES, ROWS, VECTORS, add_outer, plan, pointer, store, zeros
 
-LOOPS = 5_000_000
+ROUNDS = 80_000
+DEEP = 64  # outer products of which the numbers, 18 KB with AVX-512, stay in the first-level cache
+WIDE = VECTORS * BYTES // 4  # numbers in a row of a tile
 NUMBERS = 2**26  # float32 of the traffic's array: far more than any cache holds
 
 
@@ -16,9 +18,9 @@ def peak_flops():
 
     A fused multiply-add counts as 2.
     """
-    lanes = BYTES // 4
-    numbers = np.zeros((numba.get_num_threads(), ROWS * VECTORS * lanes), np.float32)
-    return 2 * LOOPS * numbers.size / _fastest(_multiply_in_registers, numbers, LOOPS)
+    threads = numba.get_num_threads()
+    numbers = np.zeros((threads, DEEP * (ROWS + WIDE)), np.float32)
+    return 2 * ROUNDS * DEEP * threads * ROWS * WIDE / _fastest(_multiply_in_registers, numbers, ROUNDS)
 
 
 def bandwidth():
@@ -56,14 +58,15 @@ def _fastest(function, *arguments):
 
 
 @numba.njit(parallel=True)
-def _multiply_in_registers(numbers, loops):
-    """A tile a thread, to which the same outer product is added again and again."""
+def _multiply_in_registers(numbers, rounds):
+    """A tile a thread, to which DEEP outer products are added in turns: a single one would be computed but once."""
     for t in numba.prange(len(numbers)):
         own = pointer(numbers[t])
         tile = zeros(own)
-        for _ in range(loops):
-            tile = add_outer(tile, own, 0, 1, own, 0)
-        store(tile, own, 0, numbers.shape[1] // ROWS)
+        for _ in range(rounds):
+            for k in range(DEEP):
+                tile = add_outer(tile, own, k, DEEP, own, DEEP * ROWS + k * WIDE)
+        store(tile, own, 0, WIDE)
 
 
 @numba.njit(parallel=True)

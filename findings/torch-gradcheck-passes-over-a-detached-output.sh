@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # torch 2.13.0 (numpy 2.4.6, CPython 3.11, Linux x86-64): torch.autograd.gradcheck looks at those outputs alone that
-# require grad, unless none does. A function whose gradient is lost (detach, a trip through NumPy, no_grad) fails;
-# beside a right output in a tuple it passes, with fast_mode too. A wrong gradient is found in both places.
+# require grad, unless none does. A function whose gradient is lost, by detach or a trip through NumPy, fails; beside a
+# right output in a tuple it passes, with fast_mode too. A gradient that is there and wrong is found.
 # Who meets it: tests of functions with several outputs: an output and a hidden state, terms of a loss.
 # Remedy: assert all(y.requires_grad for y in f(*inputs)) beside gradcheck.
 # Source: the run below; _differentiable_outputs in torch/autograd/gradcheck.py. Output seen: the lines of "want".

@@ -213,9 +213,13 @@ def test_a_parameter_that_is_replaced_is_named(rng, x):
 # Exceptions
 
 
-def test_a_backward_that_raises_is_rejected(rng, x):
-    layer = Changed(rng, lambda self, grad_output, grad_input: grad_output @ self.weight.data[:3])
-    assert fault_of(layer, x).startswith("Changed: backward raised ValueError(")
+def test_a_backward_that_raises_is_rejected_and_the_line_told(rng, x):
+    def wrong(self, grad_output, grad_input):
+        return grad_output @ self.weight.data[:3]
+
+    fault = fault_of(Changed(rng, wrong), x)
+    assert fault.startswith("Changed: backward raised ValueError(")
+    assert fault.endswith(f" in line {wrong.__code__.co_firstlineno + 1} of test_behaviour.py")
 
 
 def test_a_second_backward_that_raises_is_rejected(x):

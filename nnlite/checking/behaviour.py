@@ -2,6 +2,8 @@
 
 import contextlib
 import inspect
+import os
+import traceback
 
 import numpy as np
 
@@ -37,7 +39,7 @@ def gradients_of_two(subject):
     try:
         first = subject.collect(subject.layer.backward(upstream))
     except Exception as error:
-        return None, None, [f"backward raised {error!r}"]
+        return None, None, [f"backward raised {_with_line(error)}"]
     look_for_writes("backward")
     if not np.array_equal(upstream, subject.upstream):
         faults.append("backward writes to grad_output, which is not its own")
@@ -49,7 +51,7 @@ def gradients_of_two(subject):
     try:
         second = subject.collect(subject.layer.backward(upstream))
     except Exception as error:
-        return None, None, [f"a second backward raised {error!r}"]
+        return None, None, [f"a second backward raised {_with_line(error)}"]
     subject.forward()
     faults = [
         f"forward changes {name}.grad, to which backward adds"
@@ -59,6 +61,12 @@ def gradients_of_two(subject):
     for name, gradient in second.items():
         second[name] = (first[name] + gradient) / 2 if name in subject.positions else gradient / 2
     return first, second, faults
+
+
+def _with_line(error):
+    """An exception and the line that raised it, for the text of a fault."""
+    line = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{error!r} in line {line.lineno} of {os.path.basename(line.filename)}"
 
 
 def gradient_faults(gradient, array):
@@ -110,7 +118,7 @@ def faults_of_experiments(subject, first):
         try:
             subject.layer.backward(subject.upstream.copy(), input_grad=False)
         except Exception as error:
-            yield f"backward raised {error!r} with input_grad=False"
+            yield f"backward raised {_with_line(error)} with input_grad=False"
             return
         found = {name: parameter.grad for name, parameter in subject.parameters.items()}
         names = _names_of_others(subject, found, first, ROUNDING)
