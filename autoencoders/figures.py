@@ -85,7 +85,7 @@ def picture_rows_figure(title, rows, captions=()):
 
     captions: {name: a text of at most three lines for each picture} of some of the rows.
     """
-    axes = _picture_grid(title, rows.items(), zoom=2, left=190, foot=2 * LINE if captions else 0)
+    axes = _picture_grid(title, rows.items(), zoom=2, left=190, foot=3 * LINE if captions else 0)
     for name, axes_of_row in zip(rows, axes):
         for axis, text in zip(axes_of_row, captions[name] if name in captions else ()):
             axis.set_xlabel(text, fontsize=7, labelpad=2)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # matplotlib 3.11.2 (numpy 2.4.6, Pillow 13.0.0, CPython 3.11, Linux x86-64): imsave with cmap="gray", vmin=0, vmax=255
-# lowers 24 of the 256 grey levels of a uint8 image by one: 33, 37, 41, ... 244; so 33 and 32 become the same. imshow at
-# one screen pixel per image pixel does too. The same image stacked to (H, W, 3) is saved as it is.
+# lowers 24 of the 256 grey levels of a uint8 image by one; 33 and 32 become the same. The same image stacked to (H, W,
+# 3) is saved as it is.
 # Who meets it: whoever saves grey images, masks or label maps and reads them again: label 33 is 32.
 # Remedy: save by Pillow, or np.dstack([image] * 3).
 # Source: the run below; Colormap._get_rgba_and_mask in matplotlib/colors.py: the table, 32.999... / 255 times 255, is

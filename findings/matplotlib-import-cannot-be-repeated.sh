@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # matplotlib 3.11.2 (numpy 2.4.6, CPython 3.11, Linux x86-64): where MPLBACKEND names a backend that is not installed,
-# as a notebook's in a process that it starts, `import matplotlib` raises ValueError. After the variable is put right,
-# the same import in the same process raises AttributeError: module 'matplotlib' has no attribute '_docstring'. Python
-# has dropped the half-made package and kept its submodules, which are not set as its attributes again.
-# Who meets it: notebooks, servers and tests that catch the first error and try again: the second hides the reason.
+# `import matplotlib` raises ValueError. After the variable is put right, the same import in the same process raises
+# AttributeError: module 'matplotlib' has no attribute '_docstring'. Python has dropped the half-made package and kept
+# its submodules, which it does not set as attributes of the new one.
+# Who meets it: commands that a notebook starts, for they inherit its MPLBACKEND; tests and servers that catch the first
+# error and try again: the second hides the reason.
 # Remedy: put MPLBACKEND right before the first import; else a new process.
 # Source: the run below; matplotlib/__init__.py reads the variable at its end. Output seen: the lines of "want".
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# scikit-learn 1.9.1 (numpy 2.4.6, scipy 1.17.1, CPython 3.11, Linux x86-64): PCA() is wrong for data far from zero. Of
-# at least 10 rows a column and at most 1000 columns, it multiplies X.T @ X in the dtype of X and subtracts the mean's
-# part after, though the docstring says "on centered data": float32 around 1e5 with deviations 3, 2 and 1, or float64
-# around 1.7e9, such as times in seconds, give variances that are off by more than half. 1.4.2 took the full SVD and was
-# right. No warning.
-# Who meets it: temperatures, pressures, times, pixels of 16 bits, without a scaler before.
+# scikit-learn 1.9.1 (numpy 2.4.6, scipy 1.17.1, CPython 3.11, Linux x86-64): PCA() does not centre its data first where
+# there are at least 10 rows a column and at most 1000 columns: it multiplies X.T @ X in the dtype of X, and takes the
+# mean's part off after. The docstring says of this solver "on centered data", and that its stability is less where
+# singular values differ much, which those of the data here do not. Variances of float32 around 1e5 with deviations 3, 2
+# and 1, or of float64 around 1.7e9, such as times in seconds, are off by more than half. No warning.
+# Who meets it: times, pressures in pascal, coordinates in metres, without a scaler before.
 # Remedy: PCA(svd_solver="full"), or subtract the mean before.
 # Source: the run below; _fit_full in sklearn/decomposition/_pca.py, at C = X.T @ X. Output seen: the lines of "want".
 set -euo pipefail

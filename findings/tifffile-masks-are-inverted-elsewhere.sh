@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # tifffile 2026.3.3 with Pillow 13.0.0 and opencv-python-headless 5.0.0.93 (numpy 2.4.6, CPython 3.11, Linux x86-64):
-# imwrite of a bool array makes a file of one bit a pixel that is marked "white is zero", of bits that are not turned
-# round. Pillow and OpenCV heed the mark and read the mask inverted; tifffile does not, and its own round trip looks
-# right.
-# Who meets it: segmentation masks that tifffile, or imageio by it, has written and another data loader reads.
+# imwrite of a bool array makes a file of one bit a pixel that is marked "white is zero", and writes True as 1. Pillow
+# and OpenCV heed the mark and read the mask inverted; tifffile does not, and its own round trip looks right.
+# Who meets it: segmentation masks that tifffile has written and another data loader reads.
 # Remedy: photometric="minisblack", or mask.astype(np.uint8) * 255.
 # Source: the run below; TiffWriter.write in tifffile.py: MINISWHITE where the image is bilevel. Its docstring says that
 # the default is inferred from shape, dtype and colormap. Output seen: the lines of "want".

@@ -1,7 +1,7 @@
 """What each trick of nnlite/matmul.py is worth: python tests/ablations.py > docs/products.md
 
 The module is compiled anew with one thing changed, and its large products are timed in turns with those of the module
-as it is. What takes no time off is not kept in the module, so that its rows can only be told of: NOT_KEPT.
+as it is.
 """
 
 import argparse
@@ -44,26 +44,12 @@ TITLE = """# The matrix products: what each trick is worth
 [nnlite/matmul.py](../nnlite/matmul.py) with one thing changed, its five large products timed in turns with those of the
 module as it is: the fastest of each, and by how much their sum is longer."""
 
-NOT_KEPT = """Tried while it was written, and not kept (AVX-512, the fastest of many; their code is gone):
-
-| what | gain |
-| --- | --- |
-| to ask also for the next block of B that is to be packed | at most 1% |
-| to ask for the second-level cache alone | none |
-| to copy the rows of A, 6 at a time | y = x W^T and y = h V^T 6% slower at batch 64, up to 2% at 512 |
-| A packed in panels of 6 numbers a k instead of rows | none with vectors of 64 bytes |
-| B packed in rows as wide as the block | none; with vectors of 32 bytes y = x W^T a third slower at batch 512 |
-| sums begun with zeros and C added at the end, asked for at the beginning | 1% at batch 512 |
-| parts of K given out so that a thread mostly goes on at what it has asked for | none |
-| blocks of 128, 256, 1024 and 2048 columns | dL/dW and dL/dV up to 4% slower at batch 64 |
-| 1 row of sums added up at a time instead of 16 | dL/dh 3% slower at batch 64 |
-
+REMARK = """\
 Four jobs a thread instead of one gain nothing on two cores that do nothing else; they are for cores of which one is
 held up. "vectors of 32 bytes" is what a processor without AVX-512 would run, but on one that has it.
 
-And kept, though no change of a line can take it away: to hand pointers instead of arrays from function to function took
-dL/dW at batch 64 from 4.5 to 3.9 ms on two threads. Numba counts who holds an array, and the threads waited for one
-another to do so, for each tile."""
+No change of a line can take away that pointers are handed from function to function instead of arrays: Numba counts who
+holds an array, and threads waited for one another to do so, for each tile."""
 
 
 def changed(changes):
@@ -104,7 +90,7 @@ def main():
             longer = sum(own) / sum(each["as it is"] for each in times) - 1
             rows.append([name, *(f"{1e3 * seconds:.1f}" for seconds in own), f"{1e3 * sum(own):.1f}", f"{longer:+.0%}"])
         parts += [f"Batch {batch}, milliseconds:", Table(["", *PRODUCTS, "their sum", ""], rows)]
-    print(TITLE, markdown(parts), NOT_KEPT, sep="\n\n")
+    print(TITLE, markdown(parts), REMARK, sep="\n\n")
 
 
 if __name__ == "__main__":
