@@ -197,7 +197,8 @@ def parts(results):
         " stranger:",
         [f"{name}: {meaning}" for name, meaning in MEANING.items()],
         "AUC: in this share of pairs, a strange and a normal image, the strange one scores higher; a half is chance,"
-        " below it the strange images look the more normal ones. ± is a standard error; a difference of two of them can be measured.",
+        " below it the strange images look the more normal ones. ± is a standard error; a difference of two of them can"
+        " be measured.",
         Table(["AUC", *MEANING], [[name, *_cells(of)] for name, of in areas.items()]),
         _gain(results),
         Picture("anomaly_roc.png", "ROC curves: the share of strange images found, over that of false alarms"),
