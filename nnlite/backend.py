@@ -74,8 +74,7 @@ def accelerated(function):
                 with _one_caller:
                     result = _NUMBA[function.__qualname__](*arguments, **named)
             except (errors.NumbaError, RuntimeError) as error:  # raised before anything is computed
-                said = re.sub(r"\x1b\[\d*m", "", str(error))  # Numba's errors are in colour where colorama is installed
-                _obstacle = f"Numba cannot compile ({' '.join(said.split())})"
+                _obstacle = f"Numba cannot compile ({_in_one_line(error)})"
                 return numba_or_numpy(*arguments, **named)
             if result is not NotImplemented:
                 return result
@@ -131,7 +130,12 @@ def _start_threads():
     try:
         numba.get_num_threads()
     except Exception as error:  # such as a ValueError, where NUMBA_THREADING_LAYER names what is not installed
-        return f"Numba cannot start threads ({' '.join(str(error).split())})"
+        return f"Numba cannot start threads ({_in_one_line(error)})"
+
+
+def _in_one_line(error):
+    """The text of an error of Numba's, which has several lines, and colours where colorama is installed."""
+    return " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
 
 
 def _check(name, where):

@@ -3,6 +3,7 @@ import io
 import json
 import logging
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
 CHROMIUM = shutil.which("chromium")
+PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)  # in a page of docs
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore
 
 

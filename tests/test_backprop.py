@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PROGRAM
 
 from autoencoders import VAE
 from nnlite import Adam, GradcheckError, Linear, Parameter, ReLU, Sequential, Tanh, kl_divergence, mse_loss
 
 PAGE = Path(__file__).parents[1] / "docs" / "backprop.md"
-PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 SECTIONS = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.M)
 DERIVATIONS = [section for section in SECTIONS if section.startswith("[")]
 DOZEN_LINES = next(section for section in SECTIONS if section.startswith("A gradient check in a dozen lines"))
 YOUR_OWN_LAYER = next(section for section in SECTIONS if section.startswith("Write your own layer"))
-BLOCKS = PYTHON.findall(YOUR_OWN_LAYER)
+BLOCKS = PROGRAM.findall(YOUR_OWN_LAYER)
 WALK = next(section for section in SECTIONS if section.startswith("The whole autoencoder"))
 
 
@@ -33,18 +33,18 @@ def near(a, b):
 def check():
     """The check in a dozen lines, after the program of the page, which finds no fault."""
     names = {}
-    exec(PYTHON.search(DOZEN_LINES).group(1), names)
+    exec(PROGRAM.search(DOZEN_LINES).group(1), names)
     return names["check"]
 
 
 def test_every_gradient_of_the_walk_through_the_autoencoder_is_the_measured_one(capsys):
-    exec(PYTHON.search(WALK).group(1), {})
+    exec(PROGRAM.search(WALK).group(1), {})
     assert capsys.readouterr().out.count("error ") == 15
 
 
 @pytest.mark.parametrize("change", ["h3", "a1"])
 def test_the_walk_notices_a_gradient_that_is_wrong(change):
-    program = PYTHON.search(WALK).group(1)
+    program = PROGRAM.search(WALK).group(1)
     wrong = re.sub(rf'^(g\["{change}"\] = )', r"\g<1>2 * ", program, flags=re.M)
     with pytest.raises(AssertionError):
         exec(wrong, {})
@@ -194,7 +194,7 @@ def test_adam_divides_by_the_sum_of_the_weights():
 def test_every_quoted_line_stands_in_the_linked_file(derivation):
     link = re.match(r"\[.*?\]\((.*?)\)\n", derivation).group(1)
     there = {line.strip() for line in (PAGE.parent / link).read_text(encoding="utf-8").splitlines()}
-    quoted = [line.strip() for block in PYTHON.findall(derivation) for line in block.splitlines()]
+    quoted = [line.strip() for block in PROGRAM.findall(derivation) for line in block.splitlines()]
     assert quoted and [line for line in quoted if line not in there] == []
 
 

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import PROGRAM
 from exercise_solutions import SOLUTIONS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "exercises.md").read_text(encoding="utf-8")
-PROGRAMS = {block.split()[1]: block for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)}
+PROGRAMS = {block.split()[1]: block for block in PROGRAM.findall(PAGE)}
 HOLE = re.compile(r"^ +\.\.\. .*$", re.M)
 
 

@@ -1,12 +1,12 @@
 """README.md: its programs run as they are printed, the VAE on fewer faces."""
 
-import re
 from pathlib import Path
 
+from conftest import PROGRAM
 from PIL import Image
 
 README = Path(__file__).parents[1] / "README.md"
-LIBRARY, SAMPLES, DEMO = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)
+LIBRARY, SAMPLES, DEMO = PROGRAM.findall(README.read_text(encoding="utf-8"))
 
 
 def test_the_library_in_a_few_lines_learns(capsys):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PROGRAM
 
 PAGE = (Path(__file__).parents[1] / "docs" / "weights.md").read_text(encoding="utf-8")
-BLOCKS = {text.split("\n")[0]: re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) for text in PAGE.split("\n## ")}
-(BEGIN,), *_ = BLOCKS.values()
-PROGRAMS = dict(list(BLOCKS.items())[1:])
+START, *SECTIONS = PAGE.split("\n## ")
+PROGRAMS = {section.split("\n")[0]: PROGRAM.findall(section) for section in SECTIONS}
 
 
 @pytest.mark.parametrize("library", PROGRAMS)
@@ -22,7 +22,7 @@ def test_the_outputs_are_the_same_there_and_the_weights_come_back(library, tmp_p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", os.environ.copy())  # Keras's program names a backend
     names = {}
-    exec(BEGIN, names)
+    exec(*PROGRAM.findall(START), names)
     ours, back, x = names["ours"], names["back"], names["x"]
     for program in PROGRAMS[library]:
         back.load_state_dict({name: np.zeros_like(array) for name, array in back.state_dict().items()})

@@ -7,11 +7,10 @@ import traceback
 
 import numpy as np
 
-import nnlite
+from nnlite.checking.held import LIBRARIES
 from nnlite.checking.subject import copies_of
 
 ALIKE, ROUNDING = 2**22, 512  # roundings by which gradients may differ, of an entry, and of the largest
-LIBRARIES = tuple(os.path.dirname(module.__file__) + os.sep for module in (np, nnlite))
 SCALES = -(2.0**40), 2.0**-40  # which are exact, and beyond any threshold at which gradients are clipped or dropped
 
 
@@ -66,10 +65,12 @@ def gradients_of_two(subject):
 
 
 def _with_line(error):
-    """An exception, and the line that led to it, of the last file that is neither NumPy's nor one of nnlite."""
-    lines = traceback.extract_tb(error.__traceback__)
-    own = [line for line in lines if not line.filename.startswith(LIBRARIES)]
-    return f"{error!r}" + "".join(f" in line {line.lineno} of {os.path.basename(line.filename)}" for line in own[-1:])
+    """An exception, and the last line outside of libraries that led to it."""
+    said = repr(error)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in (*LIBRARIES, "nnlite"):
+            said = f"{error!r} in line {line} of {os.path.basename(frame.f_code.co_filename)}"
+    return said
 
 
 def gradient_faults(gradient, array):
